@@ -1,0 +1,91 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+// The module table in ARCHITECTURE.md says what each target is for and what it may import; HouseTests hold both to it.
+let package = Package(
+    name: "meterd",
+    products: [
+        .executable(name: "meterd", targets: ["meterd"]),
+        .executable(name: "meterctl", targets: ["meterctl"]),
+        .executable(name: "metersim", targets: ["metersim"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        // `traits: []` keeps full Foundation (44 MB of ICU) out of the programs.
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0", traits: []),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
+    ],
+    targets: [
+        .systemLibrary(name: "CModbus", pkgConfig: "libmodbus", providers: [.apt(["libmodbus-dev"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CToml"),
+
+        .target(name: "Metering", dependencies: ["CToml"]),
+        .target(name: "Host", dependencies: ["Metering", "CZlib"]),
+        .target(name: "Evidence", dependencies: ["Metering", .product(name: "Crypto", package: "swift-crypto")]),
+        .target(
+            name: "Fieldbus",
+            dependencies: ["Metering", "Host", "CModbus", .product(name: "Logging", package: "swift-log")]),
+        .target(
+            name: "Store",
+            dependencies: ["Metering", "Host", "Evidence", "CSQLite", .product(name: "Logging", package: "swift-log")]),
+        .target(
+            name: "Uplink",
+            dependencies: [
+                "Metering", "Host", "Store",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ]),
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "Metering", "Host", "Fieldbus", "Store", "Uplink",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
+        .target(
+            name: "Simulators",
+            dependencies: [
+                "Metering", "Host", "CModbus",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ]),
+
+        .executableTarget(
+            name: "meterd", dependencies: ["Gateway", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+        .executableTarget(
+            name: "meterctl",
+            dependencies: [
+                "Gateway",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            ]),
+        .executableTarget(
+            name: "metersim",
+            dependencies: ["Simulators", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+
+        .testTarget(name: "HouseTests"),
+        .testTarget(name: "MeteringTests", dependencies: ["Metering"]),
+        .testTarget(name: "FieldbusTests", dependencies: ["Fieldbus", "Simulators"]),
+        .testTarget(name: "StoreTests", dependencies: ["Store"]),
+        .testTarget(name: "UplinkTests", dependencies: ["Uplink", "Store", "Simulators"]),
+        .testTarget(name: "SimulatorsTests", dependencies: ["Simulators", "CModbus"]),
+        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Simulators"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["Gateway", "Simulators", "Store"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)

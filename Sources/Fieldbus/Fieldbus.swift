@@ -1,0 +1,160 @@
+// Fieldbus: how we ask a meter, one bus at a time.
+//
+// Read plan, schedule, transports. It knows nothing of SQL or HTTP, nor where its polls go: they leave through `PollSink`.
+
+import Host
+import Metering
+
+/// Asks the devices of one bus for registers; reading is all it can do.
+///
+/// Conformers: `TCPReader`, `SerialReader`, and simulated ones in tests.
+package protocol RegisterReader: Sendable {
+    /// Asks one device for the blocks in order, one request in flight, and returns an answer for each.
+    ///
+    /// After a fault of the line (no connection, timeout, garbled) the blocks left are not asked and get the same fault: a dead device
+    /// costs one timeout a visit. After an exception the next block is asked.
+    func read(_ blocks: [Block], unit: UInt8) async -> Visit
+
+    /// Lets go of the port or connection; the next read opens it again.
+    func close() async
+}
+
+/// What came of one visit to a device.
+package struct Visit: Hashable, Sendable {
+    package var answers: [BlockAnswer]
+    /// When the last answer was read or given up.
+    package var time: Timestamp
+    package var uptime: Uptime
+    /// Requests put on the wire.
+    package var requests: Int
+
+    package init(answers: [BlockAnswer], time: Timestamp, uptime: Uptime, requests: Int) {
+        self.answers = answers
+        self.time = time
+        self.uptime = uptime
+        self.requests = requests
+    }
+}
+
+/// Where polls go. Must return at once: a bus does not wait for a disk.
+package protocol PollSink: Sendable {
+    func take(_ poll: Poll)
+}
+
+/// One serial line or one TCP endpoint, as the config states it.
+package struct BusDescription: Hashable, Sendable {
+    package var name: String
+    package var address: BusAddress
+    /// Ceiling of the response timeout, which adapts to measured latency.
+    package var timeout: Duration
+
+    package init(name: String, address: BusAddress, timeout: Duration = .seconds(1)) {
+        self.name = name
+        self.address = address
+        self.timeout = timeout
+    }
+}
+
+package enum BusAddress: Hashable, Sendable {
+    case serial(path: String, line: SerialFormat)
+    case tcp(host: String, port: UInt16)
+    /// RTU frames in a TCP stream, as transparent serial servers send them.
+    case rtuOverTCP(host: String, port: UInt16)
+}
+
+/// Baud rate and character format, written `9600` and `8N1`.
+package struct SerialFormat: Hashable, Sendable {
+    package enum Parity: Character, Hashable, Sendable { case none = "N", even = "E", odd = "O" }
+    package var baud: Int
+    package var dataBits: Int
+    package var parity: Parity
+    package var stopBits: Int
+
+    package init(baud: Int = 9600, dataBits: Int = 8, parity: Parity = .none, stopBits: Int = 1) {
+        self.baud = baud
+        self.dataBits = dataBits
+        self.parity = parity
+        self.stopBits = stopBits
+    }
+
+    /// Bits on the wire for one character: start, data, parity, stop.
+    package var bitsPerCharacter: Int { 1 + dataBits + (parity == .none ? 0 : 1) + stopBits }
+}
+
+/// One device of a bus, with what the schedule needs to know of it.
+package struct DeviceDescription: Hashable, Sendable {
+    package var name: String
+    package var unit: UInt8
+    package var entry: CatalogID
+    package var profile: Profile
+    /// Period of each point class; a class without one is not asked. `once` is asked at start and after each loss of the device.
+    package var periods: [PointClass: Duration]
+
+    package init(name: String, unit: UInt8, entry: CatalogID, profile: Profile, periods: [PointClass: Duration]) {
+        self.name = name
+        self.unit = unit
+        self.entry = entry
+        self.profile = profile
+        self.periods = periods
+    }
+}
+
+/// What a bus and its devices have been through, as `meterctl` shows it.
+package struct BusStatus: Hashable, Sendable {
+    package enum State: String, Hashable, Sendable { case up, down, starting }
+    package var name: String
+    package var state: State
+    /// Why it is down; nil otherwise.
+    package var fault: String?
+    package var faultSince: Timestamp?
+    /// Share of the time since start, or of the last minute if longer, in which a request was in flight: 0 ... 1.
+    package var utilization: Double
+    package var requests: Int
+    package var timeouts: Int
+    package var errors: Int
+    package var devices: [DeviceStatus]
+
+    package init(
+        name: String, state: State, fault: String? = nil, faultSince: Timestamp? = nil, utilization: Double = 0, requests: Int = 0,
+        timeouts: Int = 0, errors: Int = 0, devices: [DeviceStatus] = []
+    ) {
+        self.name = name
+        self.state = state
+        self.fault = fault
+        self.faultSince = faultSince
+        self.utilization = utilization
+        self.requests = requests
+        self.timeouts = timeouts
+        self.errors = errors
+        self.devices = devices
+    }
+}
+
+package struct DeviceStatus: Hashable, Sendable {
+    package enum State: String, Hashable, Sendable { case starting, online, offline }
+    package var name: String
+    package var unit: UInt8
+    package var state: State
+    package var stateSince: Timestamp
+    package var lastPoll: Timestamp?
+    /// Why its last poll failed; nil when it did not.
+    package var lastFault: ReadFault?
+    package var pollsOK: Int
+    package var pollsFailed: Int
+    package var pollsSkipped: Int
+
+    package init(
+        name: String, unit: UInt8, state: State, stateSince: Timestamp, lastPoll: Timestamp? = nil, lastFault: ReadFault? = nil,
+        pollsOK: Int = 0, pollsFailed: Int = 0, pollsSkipped: Int = 0
+    ) {
+        self.name = name
+        self.unit = unit
+        self.state = state
+        self.stateSince = stateSince
+        self.lastPoll = lastPoll
+        self.lastFault = lastFault
+        self.pollsOK = pollsOK
+        self.pollsFailed = pollsFailed
+        self.pollsSkipped = pollsSkipped
+    }
+}

@@ -1,0 +1,96 @@
+// Uplink: how we hand on what is kept, until it is taken.
+//
+// Encoders, transports, delivery plan. It never deletes what was not accepted or rejected.
+
+import Metering
+
+/// One destination that takes batches.
+///
+/// Conformers: `HTTPUpstream`, and a recording one in tests.
+package protocol Upstream: Sendable {
+    /// Returns once the fate of the batch is known: the response was read, not the socket written. Never throws: a failure is an answer.
+    func send(_ batch: Batch) async -> Settlement
+    func close() async
+}
+
+/// What one request carries: a contiguous range of the journal. The same range has the same id, whenever it is sent.
+package struct Batch: Sendable {
+    package var gateway: String
+    package var site: String?
+    package var output: String
+    package var journalID: String
+    package var first: Int64
+    package var last: Int64
+    /// True for backlog: not the newest data of this output.
+    package var historical: Bool
+    package var records: [BatchRecord]
+
+    package init(
+        gateway: String, site: String?, output: String, journalID: String, first: Int64, last: Int64, historical: Bool,
+        records: [BatchRecord]
+    ) {
+        self.gateway = gateway
+        self.site = site
+        self.output = output
+        self.journalID = journalID
+        self.first = first
+        self.last = last
+        self.historical = historical
+        self.records = records
+    }
+
+    /// `gw-017/2f6e.../1041-1043`; receivers drop repeats by it.
+    package var id: String { "\(gateway)/\(journalID)/\(first)-\(last)" }
+}
+
+/// One poll of one device, decoded.
+package struct BatchRecord: Sendable {
+    package var seq: Int64
+    package var time: Timestamp
+    package var clock: TimeQuality
+    package var source: RecordSource
+    package var readings: [Reading]
+
+    package init(seq: Int64, time: Timestamp, clock: TimeQuality, source: RecordSource, readings: [Reading]) {
+        self.seq = seq
+        self.time = time
+        self.clock = clock
+        self.source = source
+        self.readings = readings
+    }
+}
+
+/// The catalog entry behind a record, ready to decode and to name its points. One object for all records of an entry.
+package final class RecordSource: Sendable {
+    package let entry: CatalogEntry
+    package let decoder: Decoder
+
+    package init(entry: CatalogEntry, decoder: Decoder) {
+        self.entry = entry
+        self.decoder = decoder
+    }
+}
+
+/// The fate of a batch.
+package enum Settlement: Hashable, Sendable {
+    /// Taken, but for these records; empty when all were.
+    case accepted(rejected: [RejectedRecord])
+    /// The receiver refuses the content (400, 415, 422 ...): some record of it is bad.
+    case refused(reason: String)
+    /// 413: it must be cut smaller.
+    case tooLarge(reason: String)
+    /// 401, 403: nothing will be taken until someone mends it.
+    case unauthorized(reason: String)
+    /// Network, 408, 429, 5xx, or an answer that cannot be understood: try again.
+    case unavailable(reason: String, retryAfter: Duration?)
+}
+
+package struct RejectedRecord: Hashable, Sendable {
+    package var seq: Int64
+    package var reason: String
+
+    package init(seq: Int64, reason: String) {
+        self.seq = seq
+        self.reason = reason
+    }
+}
