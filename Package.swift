@@ -23,11 +23,11 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CModbus", pkgConfig: "libmodbus", providers: [.apt(["libmodbus-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
-        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CHost", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CToml"),
 
         .target(name: "Metering", dependencies: ["CToml"]),
-        .target(name: "Host", dependencies: ["Metering", "CZlib"]),
+        .target(name: "Host", dependencies: ["Metering", "CHost"]),
         .target(name: "Evidence", dependencies: ["Metering", .product(name: "Crypto", package: "swift-crypto")]),
         .target(
             name: "Fieldbus",

@@ -1,4 +1,4 @@
-import CZlib
+import CHost
 
 /// zlib: gzip for the wire, bare deflate for what is stored.
 package enum Deflate {
@@ -26,7 +26,7 @@ package enum Deflate {
     /// - Parameter level: 1 (fast) to 9 (small).
     package static func compress(_ bytes: [UInt8], format: Format, level: Int32 = 1) -> [UInt8] {
         var stream = z_stream()
-        let started = czlib_deflate_init(&stream, level, format.windowBits)
+        let started = chost_deflate_init(&stream, level, format.windowBits)
         precondition(started == Z_OK, "deflateInit2 failed with \(started): level out of range, or out of memory")
         defer { deflateEnd(&stream) }
         let bound = Int(deflateBound(&stream, UInt(bytes.count)))
@@ -46,7 +46,7 @@ package enum Deflate {
     /// - Parameter limit: more than this many bytes is an error, so that a small hostile input cannot fill the memory.
     package static func expand(_ bytes: [UInt8], format: Format, limit: Int) throws(Failure) -> [UInt8] {
         var stream = z_stream()
-        guard czlib_inflate_init(&stream, format.windowBits) == Z_OK else { throw .corrupt }
+        guard chost_inflate_init(&stream, format.windowBits) == Z_OK else { throw .corrupt }
         defer { inflateEnd(&stream) }
         var result: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: min(max(limit, 1), 64 * 1024))

@@ -1,3 +1,4 @@
+import CHost
 import Glibc
 
 /// A serial executor with a thread of its own. An actor on it may block in C without holding up anyone else.
@@ -29,7 +30,7 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
             { argument in
                 guard let argument else { return nil }
                 let start = Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue()
-                ThreadExecutor.nameCurrentThread(start.name)
+                _ = pthread_setname_np(pthread_self(), String(decoding: start.name.utf8.prefix(15), as: UTF8.self))
                 start.executor.run()
                 return nil
             }, Unmanaged.passRetained(start).toOpaque())
@@ -83,12 +84,6 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
             for job in taken { job.runSynchronously(on: asUnownedSerialExecutor()) }
             taken.removeAll(keepingCapacity: true)
         }
-    }
-
-    /// PR_SET_NAME; `pthread_setname_np` is hidden from Swift, which reads glibc without _GNU_SOURCE.
-    private static func nameCurrentThread(_ name: String) {
-        let setName: Int32 = 15
-        _ = String(name.utf8.prefix(15).map { Character(UnicodeScalar($0)) }).withCString { prctl(setName, $0) }
     }
 }
 

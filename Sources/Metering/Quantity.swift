@@ -146,7 +146,8 @@ package enum Unit {
     private static let prefixes = [("m", -3), ("k", 3), ("M", 6), ("G", 9)]
     private static let prefixable: Set = ["W", "Wh", "var", "varh", "VA", "VAh", "V", "A", "Hz", "Ohm", "Pa", "s"]
     private static let canonical: Set = [
-        "W", "Wh", "var", "varh", "VA", "VAh", "V", "A", "Hz", "m3", "m3/h", "Cel", "Pa", "s", "1", "W/m2", "Wh/m2", "Ohm", "kg", "L", "m", "mm",
+        "W", "Wh", "var", "varh", "VA", "VAh", "V", "A", "Hz", "m3", "m3/h", "Cel", "Pa", "s", "1", "W/m2", "Wh/m2", "Ohm", "kg", "L", "m",
+        "mm",
         "",
     ]
     private static let special: [String: (canonical: String, exponent: Int)] = [

@@ -63,9 +63,9 @@ package struct BatchRecord: Sendable {
 /// The catalog entry behind a record, ready to decode and to name its points. One object for all records of an entry.
 package final class RecordSource: Sendable {
     package let entry: CatalogEntry
-    package let decoder: Decoder
+    package let decoder: ReadingDecoder
 
-    package init(entry: CatalogEntry, decoder: Decoder) {
+    package init(entry: CatalogEntry, decoder: ReadingDecoder) {
         self.entry = entry
         self.decoder = decoder
     }

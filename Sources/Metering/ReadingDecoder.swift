@@ -1,7 +1,7 @@
 /// Turns the raw words of a poll into readings, by one catalog entry's profile and settings.
 ///
 /// Never throws: a point whose words are missing, a sentinel or not a number is a reading with a quality and no value.
-package struct Decoder: Sendable {
+package struct ReadingDecoder: Sendable {
     package let profile: Profile
     package let invert: Bool
     /// The quantity of each point as it is handed on: with `invert`, import and export have changed places.
@@ -10,7 +10,7 @@ package struct Decoder: Sendable {
     package init(profile: Profile, invert: Bool = false) {
         self.profile = profile
         self.invert = invert
-        quantities = profile.points.map { invert ? Decoder.mirrored($0.quantity) : $0.quantity }
+        quantities = profile.points.map { invert ? ReadingDecoder.mirrored($0.quantity) : $0.quantity }
     }
 
     /// One reading for every point that the answers touch, in profile order. A point of a block that was not asked gives none.
@@ -50,19 +50,20 @@ package struct Decoder: Sendable {
     }
 
     private func number(_ own: ArraySlice<UInt16>, _ point: PointDefinition, answer: BlockAnswer, _ words: [UInt16]) -> ExactDecimal? {
-        let pattern = Decoder.pattern(own, order: point.order)
+        let pattern = ReadingDecoder.pattern(own, order: point.order)
         if point.absent.contains(pattern) { return nil }
         guard var value = point.encoding.number(pattern) else { return nil }
         if let register = point.scaleRegister {
             // The factor must come from the same answer: it may change between two.
             guard answer.block.covers(register) else { return nil }
             let power = Int16(bitPattern: words[Int(register.address) - Int(answer.block.address)])
-            guard (-10...10).contains(power), let scaled = ExactDecimal(mantissa: value.mantissa, exponent: Int(value.exponent) + Int(power))
+            guard (-10...10).contains(power),
+                let scaled = ExactDecimal(mantissa: value.mantissa, exponent: Int(value.exponent) + Int(power))
             else { return nil }
             value = scaled
         }
         guard var result = value.multiplied(by: point.factor)?.adding(point.offset) else { return nil }
-        if point.invert != (invert && Decoder.hasDirection(point.quantity)) {
+        if point.invert != (invert && ReadingDecoder.hasDirection(point.quantity)) {
             guard let negated = result.negated else { return nil }
             result = negated
         }
