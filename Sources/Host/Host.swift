@@ -3,6 +3,7 @@
 // Threads for blocking C, the clocks, a lock, gzip. The only module beside Metering that every room may use: it knows nothing of
 // meters, SQL or HTTP.
 
+import CHost
 import Glibc
 import Metering
 
