@@ -79,6 +79,7 @@ let package = Package(
 
         .testTarget(name: "HouseTests"),
         .testTarget(name: "MeteringTests", dependencies: ["Metering"]),
+        .testTarget(name: "HostTests", dependencies: ["Host"]),
         .testTarget(name: "FieldbusTests", dependencies: ["Fieldbus", "Simulators"]),
         .testTarget(name: "StoreTests", dependencies: ["Store"]),
         .testTarget(name: "UplinkTests", dependencies: ["Uplink", "Store", "Simulators"]),

@@ -102,6 +102,8 @@ package struct ExactDecimal: Hashable, Sendable {
 
     /// Nil when the sum does not fit.
     package func adding(_ other: ExactDecimal) -> ExactDecimal? {
+        if other.mantissa == 0 { return self }
+        if mantissa == 0 { return other }
         let low = min(exponent, other.exponent)
         guard let a = shifted(to: low), let b = other.shifted(to: low) else { return nil }
         let (sum, overflow) = a.addingReportingOverflow(b)

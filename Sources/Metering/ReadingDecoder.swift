@@ -45,7 +45,7 @@ package struct ReadingDecoder: Sendable {
             guard let number = number(own, point, answer: answer, words) else {
                 return Reading(point: index, value: nil, quality: .badValue)
             }
-            return Reading(point: index, value: .number(number))
+            return Reading(point: index, value: point.quantity.kind == .text ? .text(number.description) : .number(number))
         }
     }
 

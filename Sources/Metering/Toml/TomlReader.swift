@@ -1,0 +1,186 @@
+/// Reads a TOML table strictly: each key by its type and range, and every key that nobody asked for is a problem.
+///
+/// Nothing throws on the way. A value that is missing or wrong is noted and read as nil, so that one run reports all problems.
+package final class TomlReader {
+    package let file: String
+    /// `bus[0]`; empty for the root.
+    package let path: String
+    package let place: TextPlace
+    private let members: [String: TomlNode]
+    private var asked: [String] = []
+    private let log: ProblemLog
+
+    /// Collects the problems of one file.
+    package final class ProblemLog {
+        package fileprivate(set) var list: [Problem] = []
+        package init() {}
+        package func add(_ problem: Problem) { list.append(problem) }
+        /// In order of place, file by file.
+        package var sorted: [Problem] {
+            list.enumerated().sorted {
+                let (a, b) = ($0.element, $1.element)
+                return (a.file, a.place ?? TextPlace(line: 0, column: 0), $0.offset) < (
+                    b.file, b.place ?? TextPlace(line: 0, column: 0), $1.offset
+                )
+            }.map(\.element)
+        }
+    }
+
+    package init(file: String, path: String = "", node: TomlNode, log: ProblemLog) {
+        self.file = file
+        self.path = path
+        self.log = log
+        place = node.place
+        if case .table(let members) = node.content {
+            self.members = members
+        } else {
+            members = [:]
+            log.add(Problem(file: file, place: node.place, key: path, text: "must be a table, found \(node.kind)"))
+        }
+    }
+
+    // MARK: Noting problems
+
+    package func keyPath(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+
+    /// Notes a problem with a key that is there, or with the table when it is not.
+    package func problem(_ key: String, _ text: String) {
+        let place = members[key]?.place ?? place
+        log.add(Problem(file: file, place: place, key: key.isEmpty ? path : keyPath(key), text: text))
+    }
+
+    /// Call last: notes every key that was not asked for.
+    package func finish() {
+        for (key, node) in members where !asked.contains(key) {
+            log.add(
+                Problem(
+                    file: file, place: node.keyPlace ?? node.place, key: keyPath(key),
+                    text: "unknown key" + (Spelling.nearest(key, among: asked).map { "; did you mean \"\($0)\"?" } ?? "; remove it")))
+        }
+    }
+
+    // MARK: Values
+
+    package func has(_ key: String) -> Bool { members[key] != nil }
+
+    private func node(_ key: String, required: Bool, example: String) -> TomlNode? {
+        if !asked.contains(key) { asked.append(key) }
+        if let node = members[key] { return node }
+        if required {
+            log.add(Problem(file: file, place: place, key: keyPath(key), text: "is missing; add \(key) = \(example)"))
+        }
+        return nil
+    }
+
+    package func string(_ key: String, required: Bool = false, example: String = "\"...\"") -> String? {
+        guard let node = node(key, required: required, example: example) else { return nil }
+        if case .string(let text) = node.content { return text }
+        problem(key, "must be a string, found \(node.kind); write \(key) = \(example)")
+        return nil
+    }
+
+    package func integer(_ key: String, in range: ClosedRange<Int>, required: Bool = false) -> Int? {
+        guard let node = node(key, required: required, example: "\(range.lowerBound)") else { return nil }
+        guard case .integer(let value) = node.content else {
+            problem(key, "must be an integer, found \(node.kind); write it without quotes or point")
+            return nil
+        }
+        guard let small = Int(exactly: value), range.contains(small) else {
+            problem(key, "\(value) is outside \(range.lowerBound) ... \(range.upperBound)")
+            return nil
+        }
+        return small
+    }
+
+    package func boolean(_ key: String) -> Bool? {
+        guard let node = node(key, required: false, example: "true") else { return nil }
+        if case .boolean(let value) = node.content { return value }
+        problem(key, "must be true or false, found \(node.kind)")
+        return nil
+    }
+
+    /// An integer or a float, exact as written: 0.1 is 1 × 10^-1.
+    package func decimal(_ key: String) -> ExactDecimal? {
+        guard let node = node(key, required: false, example: "0.1") else { return nil }
+        switch node.content {
+        case .integer(let value):
+            return ExactDecimal(value)
+        case .float(let value):
+            if let exact = ExactDecimal(shortest: value) { return exact }
+            problem(key, "must be a finite number")
+            return nil
+        case .table, .array, .string, .boolean, .date:
+            problem(key, "must be a number, found \(node.kind)")
+            return nil
+        }
+    }
+
+    /// A number or a text, for worked examples.
+    package func value(_ key: String) -> Value? {
+        guard has(key), case .string(let text)? = members[key]?.content else { return decimal(key).map { .number($0) } }
+        if !asked.contains(key) { asked.append(key) }
+        return .text(text)
+    }
+
+    package func strings(_ key: String, required: Bool = false) -> [String]? {
+        guard let node = node(key, required: required, example: "[\"...\"]") else { return nil }
+        guard case .array(let elements) = node.content else {
+            problem(key, "must be an array of strings, found \(node.kind); write \(key) = [\"...\"]")
+            return nil
+        }
+        var texts: [String] = []
+        for (index, element) in elements.enumerated() {
+            if case .string(let text) = element.content {
+                texts.append(text)
+            } else {
+                log.add(
+                    Problem(
+                        file: file, place: element.place, key: "\(keyPath(key))[\(index)]", text: "must be a string, found \(element.kind)")
+                )
+            }
+        }
+        return texts
+    }
+
+    /// The integers of an array; nil, with nothing noted, when the key is no array.
+    package func integers(_ key: String) -> [Int64]? {
+        guard case .array(let elements)? = members[key]?.content else { return nil }
+        if !asked.contains(key) { asked.append(key) }
+        var values: [Int64] = []
+        for element in elements {
+            if case .integer(let value) = element.content {
+                values.append(value)
+            } else {
+                problem(key, "must hold integers only, found \(element.kind)")
+            }
+        }
+        return values
+    }
+
+    /// One of the cases of an enumeration written as a string.
+    package func choice<Choice: RawRepresentable & CaseIterable>(_ key: String, of type: Choice.Type, required: Bool = false) -> Choice?
+    where Choice.RawValue == String {
+        let names = Choice.allCases.map(\.rawValue)
+        guard let text = string(key, required: required, example: "\"\(names.first ?? "")\"") else { return nil }
+        if let value = Choice(rawValue: text) { return value }
+        problem(key, "\"\(text)\" is none of \(names.joined(separator: ", "))" + Spelling.hint(text, among: names))
+        return nil
+    }
+
+    // MARK: Tables
+
+    package func table(_ key: String) -> TomlReader? {
+        guard let node = node(key, required: false, example: "{}") else { return nil }
+        return TomlReader(file: file, path: keyPath(key), node: node, log: log)
+    }
+
+    /// The tables of `[[key]]`, in order.
+    package func tables(_ key: String) -> [TomlReader] {
+        guard let node = node(key, required: false, example: "[]") else { return [] }
+        guard case .array(let elements) = node.content else {
+            problem(key, "must be an array of tables, found \(node.kind); write [[\(keyPath(key))]] above each")
+            return []
+        }
+        return elements.enumerated().map { TomlReader(file: file, path: "\(keyPath(key))[\($0.offset)]", node: $0.element, log: log) }
+    }
+}

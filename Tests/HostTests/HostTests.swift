@@ -1,0 +1,59 @@
+import Host
+import Metering
+import Testing
+
+@Suite struct DeflateTests {
+    @Test(arguments: [Deflate.Format.gzip, .raw]) func whatIsCompressedComesBack(_ format: Deflate.Format) throws {
+        for size in [0, 1, 63, 64 * 1024, 300_000] {
+            let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+            let packed = Deflate.compress(bytes, format: format)
+            #expect(try Deflate.expand(packed, format: format, limit: size) == bytes)
+        }
+    }
+
+    @Test func aSmallBombDoesNotFillTheMemory() {
+        let bomb = Deflate.compress([UInt8](repeating: 0, count: 10_000_000), format: .gzip, level: 9)
+        #expect(throws: Deflate.Failure.tooLong(limit: 1_000_000)) { try Deflate.expand(bomb, format: .gzip, limit: 1_000_000) }
+    }
+
+    @Test func cutOrBrokenStreamsAreErrors() {
+        let packed = Deflate.compress(Array("hello, meter".utf8), format: .gzip)
+        for cut in 0..<packed.count {
+            #expect(throws: Deflate.Failure.corrupt) { try Deflate.expand(Array(packed[..<cut]), format: .gzip, limit: 100) }
+        }
+    }
+}
+
+@Suite struct ThreadExecutorTests {
+    private actor Blocker {
+        private let thread = ThreadExecutor(name: "a-name-longer-than-fifteen-bytes")
+        nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+        private var steps = 0
+        func step() -> Int {
+            steps += 1
+            return steps
+        }
+        func stop() { thread.stop() }
+    }
+
+    @Test func jobsRunOneAfterTheOther() async {
+        let blocker = Blocker()
+        let all = await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<1000 { group.addTask { await blocker.step() } }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(all.sorted() == Array(1...1000))
+        await blocker.stop()
+    }
+}
+
+@Suite struct SystemTimeTests {
+    @Test func theClocksMoveForwardAndTheKernelSaysWhatItKnows() async throws {
+        let time = SystemTime()
+        let start = time.uptime()
+        try await time.sleep(until: start + .milliseconds(5))
+        #expect(time.uptime() - start >= .milliseconds(5))
+        #expect(time.wall().milliseconds > 1_700_000_000_000)
+        #expect([.synchronized, .unknown].contains(time.clockState().quality))
+    }
+}

@@ -1,0 +1,109 @@
+import FoundationEssentials
+import Metering
+import Testing
+
+/// The shipped profiles, read from the repository.
+enum ShippedProfiles {
+    static let directory = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "profiles")
+
+    static var names: [String] {
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []
+        return files.filter { $0.hasSuffix(".toml") }.map { String($0.dropLast(5)) }.sorted()
+    }
+
+    static func load(_ name: String) throws -> Profile {
+        let text = try String(contentsOf: directory.appending(path: name + ".toml"), encoding: .utf8)
+        return try Profile(toml: text, file: name + ".toml")
+    }
+}
+
+@Suite struct ProfileTests {
+    @Test func theThreeFirstFamiliesAreShipped() {
+        #expect(Set(ShippedProfiles.names).isSuperset(of: ["eastron-sdm630", "schneider-iem3155", "sunspec-103"]))
+    }
+
+    @Test(arguments: ShippedProfiles.names) func everyWorkedExampleDecodes(_ name: String) throws {
+        let profile = try ShippedProfiles.load(name)
+        #expect(profile.name == name)
+        #expect(!profile.examples.isEmpty)
+        let decoder = ReadingDecoder(profile: profile)
+        for example in profile.examples {
+            let index = try #require(profile.points.firstIndex { $0.quantity.id == example.quantity })
+            let reading = try #require(decoder.decode(example.answers).first { $0.point == index })
+            #expect(reading.value == example.value, "\(name): \(example.quantity)")
+            #expect(reading.quality == (example.value == nil ? .badValue : .good), "\(name): \(example.quantity)")
+        }
+    }
+
+    @Test func everyProblemIsNamedAtOnceWithItsPlaceAndItsCure() throws {
+        let text = """
+            profile = "x"
+            version = 1
+            vendor = "ACME"
+            models = ["A"]
+            source = "manual"
+            [defaults]
+            table = "input"
+            type = "float32"
+            [[point]]
+            quantity = "voltage_l9"
+            address = 0
+            unit = "V"
+            [[point]]
+            quantity = "power_active"
+            adress = 2
+            unit = "kWh"
+            [[point]]
+            quantity = "frequency"
+            address = 70000
+            unit = "Hz"
+            """
+        let problems = #expect(throws: Problems.self) { _ = try Profile(toml: text, file: "x.toml") }
+        let lines = try #require(problems).list.map(\.description)
+        #expect(
+            lines == [
+                #"x.toml:10:12: point[0].quantity: "voltage_l9" is no quantity of the vocabulary (a vendor's own is named x_<vendor>_<name>); did you mean "voltage_l1"?"#,
+                "x.toml:13:1: point[1].address: is missing; add address = 0",
+                #"x.toml:15:1: point[1].adress: unknown key; did you mean "address"?"#,
+                #"x.toml:16:8: point[1].unit: "kWh" does not measure power_active, which is in W"#,
+                "x.toml:19:11: point[2].address: 70000 is outside 0 ... 65535",
+            ])
+    }
+
+    @Test(arguments: [
+        "", "profile = ", "[[point]]\nquantity = 3", "\u{0}\u{1}", "a = 1\na = 2", "point = 7", String(repeating: "[", count: 5000),
+    ])
+    func whatIsNoProfileIsRefusedInWords(_ text: String) throws {
+        let problems = #expect(throws: Problems.self) { _ = try Profile(toml: text, file: "bad.toml") }
+        let list = try #require(problems).list
+        #expect(!list.isEmpty)
+        #expect(list.allSatisfy { $0.description.hasPrefix("bad.toml:") && !$0.text.isEmpty })
+    }
+}
+
+/// Whatever bytes a file holds, reading it ends in a profile or in problems; never in a crash.
+@Suite struct TomlFuzzTests {
+    @Test func noBytesCrashTheReader() throws {
+        var random = SystemRandomNumberGenerator()
+        let seeds = try ShippedProfiles.names.prefix(2).map {
+            Array(try String(contentsOf: ShippedProfiles.directory.appending(path: $0 + ".toml"), encoding: .utf8).utf8.prefix(1500))
+        }
+        let spice = Array("[]{}=.,'\"#\n\\ u_1e+-:TZ\u{0}\u{7f}".utf8) + [0xC3, 0xFF]
+        for round in 0..<3000 {
+            var bytes = seeds[round % seeds.count]
+            for _ in 0..<Int.random(in: 1...6, using: &random) {
+                let at = Int.random(in: 0..<bytes.count, using: &random)
+                switch Int.random(in: 0..<4, using: &random) {
+                case 0: bytes[at] = spice.randomElement(using: &random) ?? 0
+                case 1: bytes.insert(spice.randomElement(using: &random) ?? 0, at: at)
+                case 2: bytes.removeSubrange(at..<min(bytes.count, at + 5))
+                default: bytes.removeSubrange(at...)
+                }
+                if bytes.isEmpty { bytes = [0x5B] }
+            }
+            let text = String(decoding: bytes, as: UTF8.self)
+            do { _ = try Profile(toml: text, file: "fuzz.toml") } catch { #expect(!error.list.isEmpty) }
+        }
+    }
+}
