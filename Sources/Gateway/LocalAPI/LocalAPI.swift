@@ -1,0 +1,96 @@
+import Metering
+
+/// The routes of the local API, apart from any HTTP library: a request as plain values in, status and bytes out.
+struct LocalAPI: Sendable {
+    let view: any GatewayView
+
+    /// A request path and query together; longer ones are refused.
+    static let targetBytesLimit = 2048
+
+    static let routes = ["/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings"]
+
+    /// The answer to every request, wrong ones too. The body is one JSON object and a newline.
+    func answer(method: String, path: String, parameters: [(key: String, value: String)]) async -> Answer {
+        guard LocalAPI.routes.contains(path) else {
+            let hint = Spelling.hint(path, among: LocalAPI.routes)
+            return .failure(404, "not_found", "there is no \(path)\(hint); routes: \(LocalAPI.routes.joined(separator: ", "))")
+        }
+        guard method == "GET" else { return .failure(405, "method_not_allowed", "\(path) only answers GET") }
+        let allowed = path == "/v1/readings" ? ["device"] : []
+        if let stranger = parameters.first(where: { !allowed.contains($0.key) }) {
+            let hint = Spelling.hint(stranger.key, among: allowed)
+            return .failure(400, "unknown_parameter", "\(path) has no parameter \"\(stranger.key)\"\(hint)")
+        }
+        switch path {
+        case "/v1/devices": return .success(DevicesReport(devices: await view.devices()))
+        case "/v1/outputs": return .success(OutputsReport(outputs: await view.outputs()))
+        case "/v1/readings": return await readings(device: parameters.first?.value)
+        default: return .success(await view.status())
+        }
+    }
+
+    private func readings(device: String?) async -> Answer {
+        do {
+            return .success(try await view.readings(device: device))
+        } catch {
+            switch error {
+            case .unknownDevice(let name, let known):
+                let hint = Spelling.hint(name, among: known)
+                return .failure(404, "unknown_device", "no device is called \"\(name)\"\(hint); meterctl devices lists them")
+            case .unavailable(let text):
+                return .failure(503, "unavailable", text)
+            }
+        }
+    }
+
+    struct Answer: Sendable {
+        var status: Int
+        var body: [UInt8]
+
+        static func success(_ report: some JSONValue) -> Answer {
+            Answer(status: 200, body: report.json + [UInt8(ascii: "\n")])
+        }
+
+        static func failure(_ status: Int, _ code: String, _ text: String) -> Answer {
+            Answer(status: status, body: APIErrorReport(code: code, text: text).json + [UInt8(ascii: "\n")])
+        }
+    }
+}
+
+/// The body of every answer that is not 200: `{"error": {"code": "unknown_device", "text": "..."}}`.
+package struct APIErrorReport: Hashable, Sendable {
+    /// For machines; holds no names or values.
+    package var code: String
+    /// For people: what is wrong and how to mend it.
+    package var text: String
+
+    package init(code: String, text: String) {
+        self.code = code
+        self.text = text
+    }
+}
+
+extension APIErrorReport: JSONValue, Decodable {
+    private enum CodingKeys: String, CodingKey { case error }
+    private enum ErrorKeys: String, CodingKey { case code, text }
+
+    private struct Detail: JSONValue {
+        var report: APIErrorReport
+        func write(to json: inout JSONWriter) {
+            json.object {
+                $0.field(ErrorKeys.code, report.code)
+                $0.field(ErrorKeys.text, report.text)
+            }
+        }
+    }
+
+    package func write(to json: inout JSONWriter) {
+        json.object { $0.field(CodingKeys.error, Detail(report: self)) }
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let detail = try decoder.container(keyedBy: CodingKeys.self).nestedContainer(keyedBy: ErrorKeys.self, forKey: .error)
+        code = try detail.decode(String.self, forKey: .code)
+        text = try detail.decode(String.self, forKey: .text)
+    }
+}

@@ -1,0 +1,156 @@
+import HTTPTypes
+import Host
+import Hummingbird
+import Logging
+import Metering
+import NIOCore
+import ServiceLifecycle
+
+/// Answers the local API on a Unix socket, mode 0660, that is gone when the server has stopped.
+///
+/// `run` returns after a graceful shutdown: requests in flight have `stopGrace` to end, then their connections are closed.
+package struct LocalAPIServer: Service {
+    /// Connections at a time; more wait in the kernel's queue.
+    static let connectionsLimit = 32
+    /// All header fields of a request.
+    static let headerBytesLimit = 16 * 1024
+    /// A connection without a request is closed after this.
+    static let idleTimeout = TimeAmount.seconds(60)
+    static let stopGrace = Duration.milliseconds(500)
+
+    private let api: LocalAPI
+    private let socket: String
+    private let group: String?
+    private let eventLoopGroup: any EventLoopGroup
+    private let time: any TimeSource
+    private let logger: Logger
+    private let onListening: @Sendable () async -> Void
+
+    /// - Parameters:
+    ///   - socket: path of the socket file, at most 107 bytes; one that is left over is replaced.
+    ///   - group: who may connect beside the owner, if the group exists.
+    ///   - onListening: called once, when clients can connect.
+    package init(
+        view: any GatewayView, socket: String = SocketFile.defaultPath, group: String? = "meterd", eventLoopGroup: any EventLoopGroup,
+        time: any TimeSource, logger: Logger, onListening: @escaping @Sendable () async -> Void = {}
+    ) {
+        api = LocalAPI(view: view)
+        self.socket = socket
+        self.group = group
+        self.eventLoopGroup = eventLoopGroup
+        self.time = time
+        self.logger = logger
+        self.onListening = onListening
+    }
+
+    /// - Throws: `LocalAPIError` when it cannot listen; `CancellationError`.
+    package func run() async throws {
+        try SocketFile.check(socket)
+        let refusal = Lock<LocalAPIError?>(nil)
+        let application = application(refusal)
+        do {
+            try await withStopGrace { try await application.run() }
+        } catch let error as IOError {
+            throw LocalAPIError.refusal(error.errnoCode, path: socket)
+        } catch {
+            if let refusal = refusal.withLock({ $0 }) { throw refusal }
+            throw error
+        }
+        SocketFile.remove(socket)
+    }
+
+    /// Runs the body until it ends; from `stopGrace` after a graceful shutdown on it is cancelled.
+    private func withStopGrace(_ body: @escaping @Sendable () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Bool.self) { tasks in
+            tasks.addTask {
+                try await body()
+                return true
+            }
+            tasks.addTask {
+                try? await gracefulShutdown()
+                try? await time.sleep(until: time.uptime() + LocalAPIServer.stopGrace)
+                return false
+            }
+            let ended = try await tasks.next() ?? true
+            tasks.cancelAll()
+            if ended { return }
+            logger.warning("local API closes connections that did not end in time")
+            do {
+                while try await tasks.next() != nil {}
+            } catch is CancellationError {
+                // Our own cancel, after a graceful shutdown: the stop is done.
+            }
+        }
+    }
+
+    private func application(_ refusal: Lock<LocalAPIError?>) -> some ApplicationProtocol {
+        // Hummingbird announces each server and each request id; what matters of that is logged here.
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        return Application(
+            responder: CallbackResponder(callback: respond),
+            server: .http1(
+                configuration: .init(
+                    idleTimeout: LocalAPIServer.idleTimeout,
+                    httpDecoderConfiguration: .init(
+                        maxHeaderFieldSize: LocalAPIServer.headerBytesLimit, maxHeaderListSize: LocalAPIServer.headerBytesLimit,
+                        maxHeaderFieldCount: 100))),
+            configuration: .init(
+                address: .unixDomainSocket(path: socket), serverName: "meterd",
+                availableConnectionsDelegate: .maximum(LocalAPIServer.connectionsLimit, logger: quiet)),
+            onServerRunning: { channel in
+                do throws(LocalAPIError) {
+                    try SocketFile.open(socket, toGroup: group)
+                    logger.info("local API listens", metadata: ["api.socket": "\(socket)"])
+                    await onListening()
+                } catch {
+                    refusal.withLock { $0 = error }
+                    channel.close(promise: nil)
+                }
+            },
+            eventLoopGroupProvider: .shared(eventLoopGroup),
+            logger: quiet)
+    }
+
+    private func respond(to request: Request, context: LocalAPIContext) async throws -> Response {
+        guard !hasBody(request) else {
+            return response(.failure(413, "body_not_allowed", "requests have no body here"), thenClose: context.channel)
+        }
+        guard request.uri.string.utf8.count <= LocalAPI.targetBytesLimit else {
+            return response(.failure(414, "target_too_long", "a path and query may have \(LocalAPI.targetBytesLimit) bytes"))
+        }
+        let parameters = request.uri.queryParameters.map { (key: String($0.key), value: String($0.value)) }
+        return response(await api.answer(method: request.method.rawValue, path: request.uri.path, parameters: parameters))
+    }
+
+    private func hasBody(_ request: Request) -> Bool {
+        if request.headers[.transferEncoding] != nil { return true }
+        guard let length = request.headers[.contentLength] else { return false }
+        return length != "0"
+    }
+
+    /// - Parameter channel: closed after the answer, so that a body of any length is not read.
+    private func response(_ answer: LocalAPI.Answer, thenClose channel: (any Channel)? = nil) -> Response {
+        var headers: HTTPFields = [.contentType: "application/json", .cacheControl: "no-store"]
+        if answer.status == 405 { headers[.allow] = "GET" }
+        if channel != nil { headers[.connection] = "close" }
+        let bytes = ByteBuffer(bytes: answer.body)
+        let body = ResponseBody(contentLength: answer.body.count) { writer in
+            try await writer.write(bytes)
+            try await writer.finish(nil)
+            channel?.close(promise: nil)
+        }
+        return Response(status: .init(code: answer.status), headers: headers, body: body)
+    }
+}
+
+/// Carries the connection to the responder.
+private struct LocalAPIContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    let channel: any Channel
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = .init(source: source)
+        channel = source.channel
+    }
+}

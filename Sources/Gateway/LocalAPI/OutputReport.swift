@@ -1,0 +1,99 @@
+import Metering
+
+/// One output, as `/v1/outputs` and `/v1/status` list it.
+package struct OutputReport: Hashable, Sendable {
+    package enum State: String, Hashable, Sendable, Decodable, JSONValue {
+        /// Batches are going out.
+        case delivering
+        /// All is handed on.
+        case idle
+        /// The receiver cannot be reached or is busy; it is tried again.
+        case retrying
+        /// Someone stopped it.
+        case paused
+        /// The receiver refuses us, and will until someone acts.
+        case blocked
+    }
+
+    package var name: String
+    package var type: String
+    package var state: State
+    /// Everything up to and including this seq is accepted or rejected.
+    package var cursor: Int64
+    package var backlogPolls: Int
+    package var acceptedPolls: Int
+    package var rejectedPolls: Int
+    package var deadLetters: Int
+    package var lastSuccess: Timestamp?
+    package var lastError: String?
+
+    package init(
+        name: String, type: String, state: State, cursor: Int64, backlogPolls: Int, acceptedPolls: Int, rejectedPolls: Int,
+        deadLetters: Int, lastSuccess: Timestamp?, lastError: String?
+    ) {
+        self.name = name
+        self.type = type
+        self.state = state
+        self.cursor = cursor
+        self.backlogPolls = backlogPolls
+        self.acceptedPolls = acceptedPolls
+        self.rejectedPolls = rejectedPolls
+        self.deadLetters = deadLetters
+        self.lastSuccess = lastSuccess
+        self.lastError = lastError
+    }
+}
+
+extension OutputReport: JSONValue, Decodable {
+    private enum CodingKeys: String, CodingKey {
+        case name, type, state, cursor
+        case backlogPolls = "backlog_polls"
+        case acceptedPolls = "accepted_polls"
+        case rejectedPolls = "rejected_polls"
+        case deadLetters = "dead_letters"
+        case lastSuccess = "last_success"
+        case lastError = "last_error"
+    }
+
+    package func write(to json: inout JSONWriter) {
+        json.object {
+            $0.field(CodingKeys.name, name)
+            $0.field(CodingKeys.type, type)
+            $0.field(CodingKeys.state, state)
+            $0.field(CodingKeys.cursor, cursor)
+            $0.field(CodingKeys.backlogPolls, backlogPolls)
+            $0.field(CodingKeys.acceptedPolls, acceptedPolls)
+            $0.field(CodingKeys.rejectedPolls, rejectedPolls)
+            $0.field(CodingKeys.deadLetters, deadLetters)
+            $0.field(CodingKeys.lastSuccess, lastSuccess)
+            $0.field(CodingKeys.lastError, lastError)
+        }
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        name = try container.decode(String.self, forKey: .name)
+        type = try container.decode(String.self, forKey: .type)
+        state = try container.decode(State.self, forKey: .state)
+        cursor = try container.decode(Int64.self, forKey: .cursor)
+        backlogPolls = try container.decode(Int.self, forKey: .backlogPolls)
+        acceptedPolls = try container.decode(Int.self, forKey: .acceptedPolls)
+        rejectedPolls = try container.decode(Int.self, forKey: .rejectedPolls)
+        deadLetters = try container.decode(Int.self, forKey: .deadLetters)
+        lastSuccess = try container.timeIfPresent(.lastSuccess)
+        lastError = try container.decodeIfPresent(String.self, forKey: .lastError)
+    }
+}
+
+/// `/v1/outputs`: an object, so that fields can be added beside the list.
+package struct OutputsReport: Hashable, Sendable, Decodable, JSONValue {
+    package var outputs: [OutputReport]
+
+    package init(outputs: [OutputReport]) { self.outputs = outputs }
+
+    private enum CodingKeys: String, CodingKey { case outputs }
+
+    package func write(to json: inout JSONWriter) {
+        json.object { $0.field(CodingKeys.outputs, outputs) }
+    }
+}
