@@ -1,0 +1,138 @@
+import Metering
+
+/// `meterctl devices`: a row for each device.
+package struct DeviceListing: Sendable {
+    let devices: [DeviceReport]
+    let now: Timestamp
+
+    package init(_ devices: [DeviceReport], now: Timestamp) {
+        self.devices = devices
+        self.now = now
+    }
+
+    package var table: Table {
+        Table(
+            [
+                .init("DEVICE"), .init("STATE"), .init("BUS"), .init("UNIT", .right), .init("PROFILE", elastic: true),
+                .init("LAST POLL", .right), .init("OK", .right), .init("FAILED", .right), .init("SKIPPED", .right),
+            ],
+            rows: devices.map { device in
+                [
+                    .init(device.name), .init(device.state.rawValue, device.state.tone), .init(device.bus), .init(String(device.unit)),
+                    .init(device.profile), .init(Humanize.age(of: device.lastPoll, at: now)), .init(Humanize.count(device.pollsOK)),
+                    .init(Humanize.count(device.pollsFailed)), .init(Humanize.count(device.pollsSkipped)),
+                ]
+            })
+    }
+}
+
+/// `meterctl outputs`: a row for each output, and below it why an output is stuck.
+package struct OutputListing: Sendable {
+    let outputs: [OutputReport]
+    let now: Timestamp
+
+    package init(_ outputs: [OutputReport], now: Timestamp) {
+        self.outputs = outputs
+        self.now = now
+    }
+
+    package var table: Table {
+        Table(
+            [
+                .init("OUTPUT"), .init("TYPE"), .init("STATE"), .init("BACKLOG", .right), .init("ACCEPTED", .right),
+                .init("REJECTED", .right), .init("DEAD", .right), .init("LAST SUCCESS", .right),
+            ],
+            rows: outputs.map { output in
+                [
+                    .init(output.name), .init(output.type), .init(output.state.rawValue, output.state.tone),
+                    .init(Humanize.count(output.backlogPolls)), .init(Humanize.count(output.acceptedPolls)),
+                    .init(Humanize.count(output.rejectedPolls)), .init(Humanize.count(output.deadLetters)),
+                    .init(Humanize.age(of: output.lastSuccess, at: now)),
+                ]
+            })
+    }
+
+    /// The table, then each output's last error.
+    package func lines(width: Int?, paint: Paint) -> [String] {
+        let errors = outputs.flatMap { output -> [String] in
+            guard let error = output.lastError else { return [] }
+            return StatusScreen.wrapped("\(output.name): \(error)", width: width)
+        }
+        return table.lines(width: width, paint: paint) + (errors.isEmpty ? [] : [""] + errors)
+    }
+}
+
+/// `meterctl readings`: a row for each point.
+package struct ReadingListing: Sendable {
+    let report: ReadingsReport
+
+    package init(_ report: ReadingsReport) { self.report = report }
+
+    package var table: Table {
+        Table(
+            [
+                .init("DEVICE"), .init("QUANTITY"), .init("VALUE", .right), .init("UNIT"), .init("AGE", .right),
+                .init("QUALITY", elastic: true),
+            ],
+            rows: report.readings.flatMap { device in
+                device.points.map { point in
+                    [
+                        .init(device.device), .init(point.quantity), .init(point.valueText), .init(point.unit),
+                        .init(Humanize.age(of: point.time, at: report.time)),
+                        .init(point.qualityText, point.quality == .good ? .good : point.value == nil ? .bad : .warning),
+                    ]
+                }
+            })
+    }
+
+    /// One line for each point that is newer than in the report before, for logs and pipes:
+    /// `2026-11-24T06:00:00.000Z main power_active 398.1 W good`. A value or unit that is missing is `-`.
+    package func news(since before: ReadingsReport?) -> [String] {
+        var known: [String: Timestamp] = [:]
+        for device in before?.readings ?? [] {
+            for point in device.points { known["\(device.device)/\(point.quantity)"] = point.time }
+        }
+        return report.readings.flatMap { device in
+            device.points.compactMap { point in
+                guard known["\(device.device)/\(point.quantity)"] != point.time else { return nil }
+                let unit = point.unit.isEmpty ? "-" : point.unit
+                return "\(point.time.rfc3339) \(device.device) \(point.quantity) \(point.valueText) \(unit) \(point.qualityText)"
+            }
+        }
+    }
+}
+
+extension PointReport {
+    /// The exact digits; `-` without a value.
+    var valueText: String {
+        switch value {
+        case .number(let number): number.description
+        case .text(let text): text
+        case nil: "-"
+        }
+    }
+
+    /// `good`, or the names of what is wrong: `NO_COMM,TIME_UNSYNC`.
+    var qualityText: String { quality == .good ? "good" : quality.names.joined(separator: ",") }
+}
+
+extension DeviceReport.State {
+    var tone: Tone {
+        switch self {
+        case .online: .good
+        case .starting: .warning
+        case .offline: .bad
+        case .disabled: .faint
+        }
+    }
+}
+
+extension OutputReport.State {
+    var tone: Tone {
+        switch self {
+        case .delivering, .idle: .good
+        case .retrying, .paused: .warning
+        case .blocked: .bad
+        }
+    }
+}

@@ -1,0 +1,131 @@
+import Metering
+
+/// `meterctl status`: one screen, health first, then what is wrong, then the parts in the way of a reading.
+package struct StatusScreen: Sendable {
+    /// More devices than this would push the rest off the screen.
+    static let devicesShown = 12
+
+    let report: StatusReport
+    let now: Timestamp
+
+    /// - Parameter now: the wall clock, for ages.
+    package init(_ report: StatusReport, now: Timestamp) {
+        self.report = report
+        self.now = now
+    }
+
+    package func lines(width: Int?, paint: Paint) -> [String] {
+        var blocks = [head(paint)]
+        if !report.problems.isEmpty { blocks.append(problems(width: width, paint)) }
+        blocks.append([clock(paint), journal(paint)])
+        if !report.buses.isEmpty { blocks.append(buses.lines(width: width, paint: paint)) }
+        if !report.devices.isEmpty { blocks.append(devices(width: width, paint)) }
+        if !report.outputs.isEmpty { blocks.append(OutputListing(report.outputs, now: now).table.lines(width: width, paint: paint)) }
+        return Array(blocks.joined(separator: [""]))
+    }
+
+    private func head(_ paint: Paint) -> [String] {
+        let count = report.problems.isEmpty ? "" : ", \(Humanize.count(report.problems.count, "problem"))"
+        return [
+            "health   \(paint(report.health.rawValue, report.health.tone))\(count)",
+            "gateway  \(report.gateway), meterd \(report.version), up \(Humanize.span(.seconds(report.uptimeSeconds)))",
+        ]
+    }
+
+    /// The texts are not cut: they say what to do. They are broken between words at the terminal's width.
+    private func problems(width: Int?, _ paint: Paint) -> [String] {
+        report.problems.flatMap { problem in
+            let since = Humanize.age(of: problem.since, at: now)
+            let head = "\(paint("!", .bad)) \(problem.subject): \(problem.code), for \(since)"
+            return [head] + StatusScreen.wrapped(problem.text, width: width.map { max(20, $0 - 2) }).map { "  \($0)" }
+        }
+    }
+
+    private func clock(_ paint: Paint) -> String {
+        let clock = report.clock
+        guard clock.synchronized else {
+            return "clock    \(paint("not synchronized", .warning)): times of readings are marked so"
+        }
+        return "clock    synchronized, error at most \(Humanize.count(clock.maxErrorMilliseconds)) ms"
+    }
+
+    private func journal(_ paint: Paint) -> String {
+        let journal = report.journal
+        var line = "journal  \(Humanize.count(journal.polls, "poll")), \(Humanize.count(journal.readings, "reading")), "
+        line += Humanize.bytes(journal.bytes)
+        if journal.polls > 0 { line += ", seq \(journal.firstSeq) to \(journal.lastSeq)" }
+        if journal.lostPolls == 0, journal.lostReadings == 0 { return line + ", nothing lost" }
+        let loss = "LOST \(Humanize.count(journal.lostPolls, "poll")), \(Humanize.count(journal.lostReadings, "reading"))"
+        return "\(line), \(paint(loss, .bad))"
+    }
+
+    /// All devices where they are few; of many, how they fare, and those in need of a look.
+    private func devices(width: Int?, _ paint: Paint) -> [String] {
+        guard report.devices.count > StatusScreen.devicesShown else {
+            return DeviceListing(report.devices, now: now).table.lines(width: width, paint: paint)
+        }
+        let counts = [DeviceReport.State.online, .offline, .starting, .disabled].compactMap { state in
+            let count = report.devices.count { $0.state == state }
+            return count == 0 ? nil : paint("\(Humanize.count(count)) \(state.rawValue)", state.tone)
+        }
+        let summary = "devices  \(counts.joined(separator: ", "))"
+        let troubled = report.devices.filter { $0.state == .offline || $0.state == .starting }
+        guard !troubled.isEmpty else { return [summary] }
+        let shown = Array(troubled.prefix(StatusScreen.devicesShown))
+        var lines = [summary] + DeviceListing(shown, now: now).table.lines(width: width, paint: paint)
+        if shown.count < troubled.count { lines.append("and \(Humanize.count(troubled.count - shown.count)) more: meterctl devices") }
+        return lines
+    }
+
+    private var buses: Table {
+        Table(
+            [
+                .init("BUS"), .init("STATE"), .init("BUSY", .right), .init("REQUESTS", .right), .init("TIMEOUTS", .right),
+                .init("ERRORS", .right),
+            ],
+            rows: report.buses.map { bus in
+                [
+                    .init(bus.name), .init(bus.state.rawValue, bus.state.tone), .init(Humanize.percent(bus.utilization)),
+                    .init(Humanize.count(bus.requests)), .init(Humanize.count(bus.timeouts)), .init(Humanize.count(bus.errors)),
+                ]
+            })
+    }
+
+    /// Breaks a text between words into lines of at most `width` characters; a longer word has a line of its own.
+    static func wrapped(_ text: String, width: Int?) -> [String] {
+        guard let width else { return [text] }
+        var lines: [String] = []
+        var line = ""
+        for word in text.split(separator: " ") {
+            if line.isEmpty {
+                line = String(word)
+            } else if line.count + 1 + word.count <= width {
+                line += " \(word)"
+            } else {
+                lines.append(line)
+                line = String(word)
+            }
+        }
+        return line.isEmpty ? lines : lines + [line]
+    }
+}
+
+extension StatusReport.Health {
+    var tone: Tone {
+        switch self {
+        case .ok: .good
+        case .degraded: .warning
+        case .failed: .bad
+        }
+    }
+}
+
+extension BusReport.State {
+    var tone: Tone {
+        switch self {
+        case .up: .good
+        case .starting: .warning
+        case .down: .bad
+        }
+    }
+}
