@@ -1,0 +1,44 @@
+import ArgumentParser
+import Gateway
+
+struct ConfigCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config",
+        abstract: "Look at the daemon's configuration.",
+        discussion: """
+            Example:
+              meterctl config check
+            """,
+        subcommands: [ConfigCheckCommand.self])
+}
+
+struct ConfigCheckCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Check a configuration file without starting anything.",
+        discussion: """
+            Every problem is printed, each as file:line:column: key: what is wrong; how to mend it. Exits 0 when the file is valid, 65 when \
+            it is not. The daemon need not run.
+
+            Example:
+              meterctl config check /etc/meterd/meterd.toml
+            """)
+
+    @Argument(help: .init("The file to check.", valueName: "file"), completion: .file(extensions: ["toml"]))
+    var file = "/etc/meterd/meterd.toml"
+
+    @Flag(help: "Print the verdict as JSON: {\"valid\":...,\"file\":...,\"problems\":[...]}.")
+    var json = false
+
+    func run() async throws {
+        let verdict = try checkConfiguration(file: file)
+        if json {
+            Standard.output.write(verdict.json + [UInt8(ascii: "\n")])
+        } else if verdict.valid {
+            Standard.output.print(verdict.summary)
+        } else {
+            Standard.error.print(verdict.problems)
+        }
+        if !verdict.valid { throw ExitCode.badData }
+    }
+}

@@ -1,0 +1,92 @@
+import AsyncHTTPClient
+import FoundationEssentials
+import Gateway
+
+/// Asks the daemon over its Unix socket.
+struct DaemonClient {
+    /// From the request to the end of the answer.
+    static let timeLimitSeconds: Int64 = 10
+    static let answerBytesLimit = 32 * 1024 * 1024
+
+    let socket: String
+    private let http: HTTPClient
+
+    /// Lends a client and closes it afterwards.
+    static func with<Result>(socket: String, _ body: (DaemonClient) async throws -> Result) async throws -> Result {
+        var configuration = HTTPClient.Configuration()
+        // A daemon that refuses now is told now, not after ten seconds of tries.
+        configuration.connectionPool.retryConnectionEstablishment = false
+        let http = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
+        do {
+            let result = try await body(DaemonClient(socket: socket, http: http))
+            try await http.shutdown()
+            return result
+        } catch {
+            try? await http.shutdown()
+            throw error
+        }
+    }
+
+    /// The body of a 200 answer, as it came.
+    /// - Throws: `Failure`: unreachable, or failed with the daemon's own words.
+    func get(_ path: String, query: [(key: String, value: String)] = []) async throws -> [UInt8] {
+        let number = SocketFile.probe(socket)
+        guard number == 0 else { throw Failure.unreachable(UnreachableDaemon.text(socket: socket, error: number)) }
+        let (status, body) = try await exchange(url(path, query))
+        if status == 200 { return body }
+        if let report = try? JSONDecoder().decode(APIErrorReport.self, from: Data(body)) { throw Failure.failed(report.text) }
+        throw Failure.failed("the daemon answered \(status) to \(path)")
+    }
+
+    func get<Report: Decodable>(_ type: Report.Type, _ path: String) async throws -> Report {
+        try DaemonClient.decode(type, try await get(path))
+    }
+
+    static func decode<Report: Decodable>(_ type: Report.Type, _ body: [UInt8]) throws -> Report {
+        do {
+            return try JSONDecoder().decode(type, from: Data(body))
+        } catch {
+            throw Failure.failed("this meterctl does not understand the daemon's answer; install meterctl and meterd of one version")
+        }
+    }
+
+    private func exchange(_ url: String) async throws -> (status: UInt, body: [UInt8]) {
+        do {
+            let response = try await http.execute(HTTPClientRequest(url: url), timeout: .seconds(DaemonClient.timeLimitSeconds))
+            let body = try await response.body.collect(upTo: DaemonClient.answerBytesLimit)
+            return (response.status.code, Array(body.readableBytesView))
+        } catch let error as HTTPClientError where error == .deadlineExceeded {
+            let reason = "nothing came in \(DaemonClient.timeLimitSeconds) s"
+            throw Failure.unreachable(UnreachableDaemon.text(socket: socket, reason: reason))
+        } catch {
+            throw Failure.unreachable(UnreachableDaemon.text(socket: socket, reason: "\(error)"))
+        }
+    }
+
+    private func url(_ path: String, _ query: [(key: String, value: String)]) -> String {
+        let pairs = query.map { "\($0.key)=\(DaemonClient.percentEncoded($0.value))" }
+        return "http+unix://\(DaemonClient.percentEncoded(absolute(socket)))\(path)"
+            + (pairs.isEmpty ? "" : "?\(pairs.joined(separator: "&"))")
+    }
+
+    /// A host of a URL cannot start with a dot; an absolute path never does.
+    private func absolute(_ path: String) -> String {
+        path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+    }
+
+    /// Everything but letters, digits and `-_~` as %XX, also the dot: some parsers fold `..` in a host.
+    private static func percentEncoded(_ text: String) -> String {
+        var encoded = ""
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "~"):
+                encoded.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let hex = String(byte, radix: 16, uppercase: true)
+                encoded += hex.utf8.count < 2 ? "%0\(hex)" : "%\(hex)"
+            }
+        }
+        return encoded
+    }
+}

@@ -1,0 +1,55 @@
+import ArgumentParser
+import Gateway
+
+/// The companion of the daemon: asks it over its Unix socket, shows the answer on stdout and everything else on stderr.
+@main
+struct Meterctl: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "meterctl",
+        abstract: "Ask the meterd daemon how it is and what the meters say.",
+        discussion: """
+            Exit status: 0 done, 1 failed (also when status says failed), 64 wrong usage, 65 bad data, 69 daemon not reachable.
+
+            Example:
+              meterctl status
+            """,
+        subcommands: [StatusCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, ConfigCommand.self])
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let failure as Failure {
+            Standard.error.print("meterctl: \(failure.text)")
+            exit(withErrorCode: failure.code)
+        } catch {
+            let code = exitCode(for: error)
+            let text = HelpPage.examplesLast(fullMessage(for: error))
+            if !text.isEmpty { (code.isSuccess ? Standard.output : Standard.error).print(text) }
+            exit(withErrorCode: code)
+        }
+    }
+
+    private static func exit(withErrorCode code: ExitCode) -> Never { exit(withError: code) }
+}
+
+/// An end of the program that is not a success, with its exit status.
+struct Failure: Error {
+    var code: ExitCode
+    var text: String
+
+    static func failed(_ text: String) -> Failure { Failure(code: .failure, text: text) }
+    static func badData(_ text: String) -> Failure { Failure(code: .badData, text: text) }
+    static func unreachable(_ text: String) -> Failure { Failure(code: .unreachable, text: text) }
+}
+
+extension ExitCode {
+    /// EX_DATAERR of sysexits.h
+    static let badData = ExitCode(65)
+    /// EX_UNAVAILABLE of sysexits.h
+    static let unreachable = ExitCode(69)
+}
