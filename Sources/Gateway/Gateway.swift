@@ -1,1 +1,1 @@
-// Gateway
+// Gateway: how the parts live together.

@@ -79,6 +79,13 @@ package final class TomlReader {
         return nil
     }
 
+    /// The string of a key when it is one; notes nothing, so that another reading of the key may follow.
+    package func text(_ key: String) -> String? {
+        guard case .string(let text)? = members[key]?.content else { return nil }
+        if !asked.contains(key) { asked.append(key) }
+        return text
+    }
+
     package func integer(_ key: String, in range: ClosedRange<Int>, required: Bool = false) -> Int? {
         guard let node = node(key, required: required, example: "\(range.lowerBound)") else { return nil }
         guard case .integer(let value) = node.content else {

@@ -1,0 +1,70 @@
+import Fieldbus
+import Metering
+
+/// Everything a config file says, checked: names are unique, references lead somewhere, profiles are read.
+package struct Configuration: Sendable {
+    package struct Gateway: Hashable, Sendable {
+        package var id: String
+        package var site: String?
+        package var timezone: String?
+        package var dataDirectory = "/var/lib/meterd"
+        package var profilePath = ["/etc/meterd/profiles", "/usr/share/meterd/profiles"]
+    }
+
+    package struct Journal: Hashable, Sendable {
+        /// What a power cut may cost: 1 s ... 60 s.
+        package var commitInterval: Duration = .seconds(5)
+        package var retention: Duration = .seconds(60 * 86_400)
+        /// Bytes of the database.
+        package var sizeLimit = 2 << 30
+    }
+
+    package struct API: Hashable, Sendable {
+        package var socket = "/run/meterd/meterd.sock"
+    }
+
+    package struct Device: Hashable, Sendable {
+        package var name: String
+        package var bus: String
+        package var unit: UInt8
+        package var role: Role
+        package var profile: Profile
+        package var profileText: String
+        package var invert: Bool
+        package var periods: [PointClass: Duration]
+
+        package var catalogEntry: CatalogEntry {
+            CatalogEntry(device: name, unit: unit, role: role, profile: profile.name, profileText: profileText, invert: invert)
+        }
+    }
+
+    package struct Output: Hashable, Sendable {
+        package var name: String
+        package var type: OutputType
+        package var url: String
+        package var tokenFile: String?
+        package var batchRecords = 500
+        package var batchBytes = 256 << 10
+        package var batchAge: Duration = .seconds(5)
+        package var timeout: Duration = .seconds(30)
+    }
+
+    package enum OutputType: String, Hashable, Sendable, CaseIterable { case http }
+
+    package var gateway: Gateway
+    package var journal = Journal()
+    package var api = API()
+    package var buses: [BusDescription] = []
+    package var devices: [Device] = []
+    package var outputs: [Output] = []
+}
+
+/// What can grow, and how far.
+package enum ConfigurationLimits {
+    /// Each bus is a thread and a file descriptor, and libmodbus cannot use descriptors from 1024 on.
+    package static let buses = 512
+    package static let devicesPerBus = 247
+    package static let outputs = 16
+    package static let fileBytes = 4 << 20
+    package static let files = 1000
+}

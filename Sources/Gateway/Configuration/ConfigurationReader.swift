@@ -1,0 +1,263 @@
+import Fieldbus
+import FoundationEssentials
+import Metering
+
+extension Configuration {
+    /// Reads the config file, then `conf.d/*.toml` beside it in name order, and every profile they name.
+    ///
+    /// A key of `[gateway]`, `[journal]` or `[api]` in a later file replaces that of an earlier one; buses, devices and outputs add up.
+    /// - Throws: every problem of all files at once.
+    package static func load(file: String, hostName: String = Configuration.hostName()) throws(Problems) -> Configuration {
+        let log = TomlReader.ProblemLog()
+        var reader = ConfigurationReader(hostName: hostName, log: log)
+        for path in Configuration.files(main: file, log: log) { reader.read(path) }
+        let configuration = reader.finish()
+        if !log.list.isEmpty { throw Problems(log.sorted) }
+        return configuration
+    }
+
+    /// The files that make up a configuration, in the order in which they are read.
+    private static func files(main: String, log: TomlReader.ProblemLog) -> [String] {
+        let directory = URL(filePath: main).deletingLastPathComponent().appending(path: "conf.d").path
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        let parts = names.filter { $0.hasSuffix(".toml") && !$0.hasPrefix(".") }.sorted().map { directory + "/" + $0 }
+        if parts.count > ConfigurationLimits.files {
+            log.add(
+                Problem(
+                    file: directory, place: nil, key: "",
+                    text: "holds \(parts.count) files; at most \(ConfigurationLimits.files) are read, join some of them"))
+        }
+        return [main] + parts.prefix(ConfigurationLimits.files)
+    }
+
+    /// The kernel's host name up to the first dot, the default of `gateway.id`.
+    package static func hostName() -> String {
+        String(ProcessInfo.processInfo.hostName.prefix { $0 != "." })
+    }
+}
+
+/// Reads the files one by one, then checks what only the whole can tell.
+private struct ConfigurationReader {
+    private let log: TomlReader.ProblemLog
+    private var configuration: Configuration
+    private var buses: [(bus: BusDescription, at: TomlReader)] = []
+    private var devices: [(device: DraftDevice, at: TomlReader)] = []
+    private var outputs: [(output: Configuration.Output, at: TomlReader)] = []
+    private var busNames: Set<String> = []
+
+    init(hostName: String, log: TomlReader.ProblemLog) {
+        self.log = log
+        configuration = Configuration(gateway: Configuration.Gateway(id: hostName))
+    }
+
+    mutating func read(_ path: String) {
+        guard let text = TextFile.read(path, limit: ConfigurationLimits.fileBytes, log: log) else { return }
+        let root: TomlReader
+        do {
+            root = TomlReader(file: path, node: try TomlNode.parse(text, file: path), log: log)
+        } catch {
+            log.add(error)
+            return
+        }
+        if let table = root.table("gateway") { readGateway(table) }
+        if let table = root.table("journal") { readJournal(table) }
+        if let table = root.table("api") {
+            if let socket = table.string("socket") { configuration.api.socket = socket }
+            table.finish()
+        }
+        for table in root.tables("bus") {
+            if let name = table.string("name") { busNames.insert(name) }
+            if let bus = BusReader(table).read() { buses.append((bus, table)) }
+            table.finish()
+        }
+        for table in root.tables("device") {
+            if let device = DraftDevice(table) { devices.append((device, table)) }
+            table.finish()
+        }
+        for table in root.tables("output") {
+            if let output = OutputReader(table).read() { outputs.append((output, table)) }
+            table.finish()
+        }
+        root.finish()
+    }
+
+    private mutating func readGateway(_ table: TomlReader) {
+        if let id = table.name("id", required: false) { configuration.gateway.id = id }
+        if let site = table.string("site") { configuration.gateway.site = site }
+        if let zone = table.string("timezone") {
+            configuration.gateway.timezone = zone
+            if zone.hasPrefix("/") || zone.contains("..") || !FileManager.default.fileExists(atPath: "/usr/share/zoneinfo/" + zone) {
+                table.problem(
+                    "timezone", "\"\(zone)\" is no time zone; write one of `timedatectl list-timezones`, such as \"Asia/Ho_Chi_Minh\"")
+            }
+        }
+        if let directory = table.string("data_directory") { configuration.gateway.dataDirectory = directory }
+        if let path = table.strings("profile_path") { configuration.gateway.profilePath = path }
+        table.finish()
+    }
+
+    private mutating func readJournal(_ table: TomlReader) {
+        if let value = table.duration("commit_interval", in: .seconds(1) ... .seconds(60)) { configuration.journal.commitInterval = value }
+        if let value = table.duration("retention", in: .seconds(3600) ... .seconds(3650 * 86_400), example: "\"60d\"") {
+            configuration.journal.retention = value
+        }
+        if let value = table.size("size_limit", in: (4 << 20)...(1 << 40)) { configuration.journal.sizeLimit = value }
+        table.finish()
+    }
+
+    mutating func finish() -> Configuration {
+        unique(buses.map { ($0.bus.name, $0.at) }, "bus")
+        unique(devices.map { ($0.device.name, $0.at) }, "device")
+        unique(outputs.map { ($0.output.name, $0.at) }, "output")
+        checkEndpoints()
+        checkAddresses()
+        if buses.count > ConfigurationLimits.buses {
+            buses[ConfigurationLimits.buses].at.problem(
+                "", "is bus \(ConfigurationLimits.buses + 1); at most \(ConfigurationLimits.buses) are possible")
+        }
+        if outputs.count > ConfigurationLimits.outputs {
+            outputs[ConfigurationLimits.outputs].at.problem(
+                "", "is output \(ConfigurationLimits.outputs + 1); at most \(ConfigurationLimits.outputs) are possible")
+        }
+        var library = ProfileLibrary(path: configuration.gateway.profilePath)
+        configuration.buses = buses.map(\.bus)
+        configuration.outputs = outputs.map(\.output)
+        configuration.devices = devices.compactMap { $0.device.resolve(&library, log: log, at: $0.at) }
+        return configuration
+    }
+
+    private func unique(_ named: [(String, TomlReader)], _ what: String) {
+        var first: [String: TomlReader] = [:]
+        for (name, table) in named {
+            if let earlier = first[name] {
+                table.problem("name", "\"\(name)\" is taken by the \(what) at \(earlier.file):\(earlier.place.line); give it another name")
+            } else {
+                first[name] = table
+            }
+        }
+    }
+
+    /// One endpoint is one connection: two buses on it would fight for it.
+    private func checkEndpoints() {
+        var first: [BusAddress.Endpoint: String] = [:]
+        for (bus, table) in buses {
+            if let earlier = first[bus.address.endpoint] {
+                table.problem("url", "leads to the same place as bus \"\(earlier)\"; put the devices on that bus, it shares the connection")
+            } else {
+                first[bus.address.endpoint] = bus.name
+            }
+        }
+    }
+
+    private func checkAddresses() {
+        var first: [String: [UInt8: String]] = [:]
+        var counts: [String: Int] = [:]
+        let serial = Set(buses.filter { $0.bus.address.isLine }.map(\.bus.name))
+        for (device, table) in devices {
+            if !busNames.contains(device.bus) {
+                table.problem("bus", "no bus is named \"\(device.bus)\"" + Spelling.hint(device.bus, among: busNames))
+                continue
+            }
+            if let earlier = first[device.bus]?[device.unit] {
+                table.problem("unit", "\(device.unit) on bus \"\(device.bus)\" is device \"\(earlier)\"; each needs an address of its own")
+            }
+            if serial.contains(device.bus), !(1...247).contains(device.unit) {
+                table.problem("unit", "\(device.unit) is outside 1 ... 247, the addresses of a serial line")
+            }
+            first[device.bus, default: [:]][device.unit] = device.name
+            counts[device.bus, default: 0] += 1
+            if counts[device.bus] == ConfigurationLimits.devicesPerBus + 1 {
+                table.problem("bus", "more than \(ConfigurationLimits.devicesPerBus) devices on \"\(device.bus)\"")
+            }
+        }
+    }
+}
+
+/// A device as written, before its profile is known.
+private struct DraftDevice {
+    var name: String
+    var bus: String
+    var unit: UInt8
+    var role: Role
+    var profile: String
+    var invert: Bool
+    var periods: [PointClass: Duration]
+
+    init?(_ table: TomlReader) {
+        let name = table.name("name")
+        let bus = table.string("bus", required: true, example: "\"line-1\"")
+        let unit = table.integer("unit", in: 0...255, required: true)
+        let profile = table.string("profile", required: true, example: "\"eastron-sdm630\"")
+        let role = table.choice("role", of: Role.self, required: true)
+        let invert = table.boolean("invert") ?? false
+        var periods: [PointClass: Duration] = [.once: .zero]
+        let bounds: ClosedRange<Duration> = .milliseconds(100) ... .seconds(86_400)
+        periods[.live] = DraftDevice.period(table, "live", standard: .seconds(1), bounds)
+        periods[.slow] = DraftDevice.period(table, "slow", standard: .seconds(60), bounds)
+        guard let name, let bus, let unit, let profile, let role else { return nil }
+        self.name = name
+        self.bus = bus
+        self.unit = UInt8(unit)
+        self.role = role
+        self.profile = profile
+        self.invert = invert
+        self.periods = periods
+    }
+
+    /// The period of a class; nil when it is "off".
+    private static func period(_ table: TomlReader, _ key: String, standard: Duration, _ bounds: ClosedRange<Duration>) -> Duration? {
+        if table.text(key) == "off" { return nil }
+        return table.duration(key, in: bounds, example: "\"\(Measures.text(standard))\" or \"off\"") ?? standard
+    }
+
+    func resolve(_ library: inout ProfileLibrary, log: TomlReader.ProblemLog, at table: TomlReader) -> Configuration.Device? {
+        switch library.profile(profile, log: log) {
+        case .found(let found, let text):
+            return Configuration.Device(
+                name: name, bus: bus, unit: unit, role: role, profile: found, profileText: text, invert: invert, periods: periods)
+        case .missing(let names):
+            table.problem(
+                "profile",
+                "no profile \"\(profile)\" in \(library.path.joined(separator: ", "))" + Spelling.hint(profile, among: names))
+            return nil
+        case .faulty:
+            return nil  // its own problems are noted
+        }
+    }
+}
+
+private struct OutputReader {
+    let table: TomlReader
+
+    init(_ table: TomlReader) { self.table = table }
+
+    func read() -> Configuration.Output? {
+        let name = table.name("name")
+        let type = table.choice("type", of: Configuration.OutputType.self, required: true)
+        let url = table.string("url", required: true, example: "\"https://host/path\"")
+        let tokenFile = table.string("token_file")
+        let records = table.integer("batch_records", in: 1...10_000)
+        let bytes = table.size("batch_bytes", in: (1 << 10)...(16 << 20), example: "\"256KiB\"")
+        let age = table.duration("batch_age", in: .zero ... .seconds(3600))
+        let timeout = table.duration("timeout", in: .seconds(1) ... .seconds(300), example: "\"30s\"")
+        if let url, !OutputReader.isHTTP(url) {
+            table.problem(
+                "url", "\"\(url)\" is no http:// or https:// address; write one such as \"https://ingest.example.org/v1/batches\"")
+        }
+        if let tokenFile, !FileManager.default.isReadableFile(atPath: tokenFile) {
+            table.problem("token_file", "\(tokenFile) cannot be read; create it, readable for the user that runs meterd")
+        }
+        guard let name, let type, let url else { return nil }
+        var output = Configuration.Output(name: name, type: type, url: url, tokenFile: tokenFile)
+        if let records { output.batchRecords = records }
+        if let bytes { output.batchBytes = bytes }
+        if let age { output.batchAge = age }
+        if let timeout { output.timeout = timeout }
+        return output
+    }
+
+    private static func isHTTP(_ text: String) -> Bool {
+        guard let url = URL(string: text), let scheme = url.scheme, let host = url.host() else { return false }
+        return ["http", "https"].contains(scheme.lowercased()) && !host.isEmpty && url.user == nil
+    }
+}

@@ -1,0 +1,61 @@
+import Host
+import Metering
+
+/// The last polls of each device, ready to be decoded when somebody asks.
+///
+/// A device's points come in polls of different shapes (live, slow, once); the last poll of each shape is kept. Decoding waits until a
+/// person looks: most polls are never looked at.
+package final class LiveReadings: Sendable {
+    /// One device's points as last read.
+    package struct Snapshot: Sendable {
+        package var entry: CatalogEntry
+        package var decoder: ReadingDecoder
+        /// By point index; each with the time of its poll.
+        package var readings: [(reading: Reading, time: Timestamp, clock: TimeQuality)]
+    }
+
+    private struct Board: Sendable {
+        var entry: CatalogEntry
+        var decoder: ReadingDecoder
+        /// The newest last.
+        var polls: [(poll: Poll, readings: Int)] = []
+
+        mutating func remember(_ poll: Poll) -> Int {
+            let same = polls.firstIndex { known in
+                known.poll.answers.count == poll.answers.count && zip(known.poll.answers, poll.answers).allSatisfy { $0.block == $1.block }
+            }
+            let readings = same.map { polls[$0].readings } ?? decoder.count(poll.answers)
+            if let same { polls.remove(at: same) } else if polls.count == LiveReadings.shapeLimit { polls.removeFirst() }
+            polls.append((poll, readings))
+            return readings
+        }
+
+        var snapshot: Snapshot {
+            var newest: [Int: (reading: Reading, time: Timestamp, clock: TimeQuality)] = [:]
+            for (poll, _) in polls {
+                for reading in decoder.decode(poll.answers) { newest[reading.point] = (reading, poll.time, poll.clock) }
+            }
+            return Snapshot(entry: entry, decoder: decoder, readings: newest.sorted { $0.key < $1.key }.map(\.value))
+        }
+    }
+
+    /// More shapes than a schedule makes: live, slow, once and their unions, and the splits after a refused block.
+    package static let shapeLimit = 16
+
+    private let boards: Lock<[CatalogID: Board]>
+
+    package init(_ entries: [CatalogID: (CatalogEntry, ReadingDecoder)]) {
+        boards = Lock(entries.mapValues { Board(entry: $0.0, decoder: $0.1) })
+    }
+
+    /// Remembers the poll and returns how many readings it holds.
+    package func remember(_ poll: Poll) -> Int {
+        boards.withLock { boards in boards[poll.entry]?.remember(poll) ?? 0 }
+    }
+
+    /// The devices in name order.
+    package func snapshots() -> [Snapshot] {
+        let all = boards.withLock { Array($0.values) }
+        return all.map(\.snapshot).sorted { $0.entry.device < $1.entry.device }
+    }
+}

@@ -1,0 +1,51 @@
+import Glibc
+import Host
+import Metering
+
+/// Tells the service manager how the daemon fares, by datagrams to `NOTIFY_SOCKET`; silent where there is none.
+///
+/// - Source: sd_notify(3), sd_watchdog_enabled(3).
+package struct ServiceNotifier: Sendable {
+    private let socketPath: String?
+    /// How often the manager wants a sign of life; nil when it wants none.
+    package let watchdogInterval: Duration?
+
+    /// Reads `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
+    package init(environment: [String: String], processID: Int32 = getpid()) {
+        socketPath = environment["NOTIFY_SOCKET"].flatMap { $0.hasPrefix("/") || $0.hasPrefix("@") ? $0 : nil }
+        let meant = environment["WATCHDOG_PID"].map { $0 == String(processID) } ?? true
+        if meant, let microseconds = environment["WATCHDOG_USEC"].flatMap({ Int64($0) }), microseconds > 0 {
+            watchdogInterval = .microseconds(microseconds)
+        } else {
+            watchdogInterval = nil
+        }
+    }
+
+    package func ready() { send("READY=1") }
+    package func stopping() { send("STOPPING=1") }
+    package func alive() { send("WATCHDOG=1") }
+    /// One line for `systemctl status`.
+    package func status(_ line: String) { send("STATUS=\(line)") }
+
+    /// Never blocks and never fails: a lost sign of life is the manager's business.
+    private func send(_ message: String) {
+        guard let socketPath else { return }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        var path = Array(socketPath.utf8)
+        if path.first == UInt8(ascii: "@") { path[0] = 0 }  // an abstract socket
+        let room = MemoryLayout.size(ofValue: address.sun_path)
+        guard path.count < room else { return }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
+        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        let length = socklen_t(MemoryLayout<sa_family_t>.size + path.count + (path.first == 0 ? 0 : 1))
+        let bytes = Array(message.utf8)
+        _ = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                sendto(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue) | Int32(MSG_DONTWAIT.rawValue), $0, length)
+            }
+        }
+    }
+}
