@@ -1,0 +1,277 @@
+import CModbus
+import Glibc
+import Host
+import Metering
+
+/// Reads the devices of one RTU line, a tty or the line behind a transparent serial server, on a thread of its own. It cannot write.
+///
+/// Line set-up, checksum and framing are libmodbus'. Ours are the silence between frames, the check of every reply, and `LateReplies`:
+/// the reply to a request that was given up is never taken for the answer to another.
+package actor SerialReader: RegisterReader, FaultExplaining {
+    /// Reads that one request may need before it until nothing old is left.
+    static let synchronisingLimit = 4
+    /// Replies of other units or requests that one request may step over.
+    static let strayReplyLimit = 16
+    /// How long the line must be silent after an error. USB adapters pass bytes on every 16 ms.
+    static let quietAfterError = Duration.milliseconds(20)
+
+    private enum Port: Sendable {
+        case tty(path: String)
+        case server(host: String, port: UInt16)
+    }
+
+    private let thread: ThreadExecutor
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    private let port: Port
+    private let line: SerialFormat
+    private let timeout: Duration
+    private let time: any TimeSource
+    private var context: ModbusContext?
+    private var timeouts: ResponseTimeouts
+    private var late: [UInt8: LateReplies] = [:]
+    /// The longest block each unit was asked for: where a synchronising read finds registers that may be read.
+    private var longest: [UInt8: Block] = [:]
+    private var lineFree = Uptime(nanoseconds: 0)
+    private var requests = 0
+    private var signalBlocked = false
+    private nonisolated let error = Lock<BusError?>(nil)
+    private nonisolated let strays = Lock<Int>(0)
+
+    /// A tty or pty.
+    package init(name: String, path: String, line: SerialFormat, timeout: Duration, time: any TimeSource) {
+        self.init(name: name, port: .tty(path: path), line: line, timeout: timeout, time: time)
+    }
+
+    /// A serial server that passes RTU frames through a TCP stream.
+    /// - Parameter line: what is known of the line behind it.
+    package init(
+        name: String, host: String, port: UInt16, line: SerialFormat = SerialFormat(), timeout: Duration, time: any TimeSource
+    ) {
+        self.init(name: name, port: .server(host: host, port: port), line: line, timeout: timeout, time: time)
+    }
+
+    private init(name: String, port: Port, line: SerialFormat, timeout: Duration, time: any TimeSource) {
+        thread = ThreadExecutor(name: name)
+        self.port = port
+        self.line = line
+        self.timeout = timeout
+        self.time = time
+        timeouts = ResponseTimeouts(ceiling: timeout)
+    }
+
+    deinit { thread.stop() }
+
+    package nonisolated var lastError: BusError? { error.withLock { $0 } }
+    /// Bytes and frames that answered nothing and were thrown away.
+    package nonisolated var strayCount: Int { strays.withLock { $0 } }
+
+    package func read(_ blocks: [Block], unit: UInt8) async -> Visit {
+        var failure: BusError?
+        let visit = Visit(asking: blocks, time: time, requests: { requests }) { block in
+            let request = ReadRequest(unit: unit, block: block)
+            // What a device would say, without troubling it.
+            guard request.isLegal else { return .fault(.exception(2)) }
+            do throws(BusError) { return try answer(to: request) } catch {
+                failure = error
+                return .fault(error.fault)
+            }
+        }
+        error.withLock { $0 = failure }
+        return visit
+    }
+
+    package func close() async { context?.close() }
+
+    /// A reply is not believed to come later than this after its request.
+    private var lateLimit: Duration { min(max(timeout * 10, .seconds(5)), .seconds(60)) }
+
+    private var subject: String {
+        switch port {
+        case .tty(let path): path
+        case .server(let host, let port): "\(host):\(port)"
+        }
+    }
+
+    // MARK: - One request
+
+    private func answer(to request: ReadRequest) throws(BusError) -> BlockAnswer.Outcome {
+        let context = try openedContext()
+        guard context.expect(unit: request.unit) else {
+            throw BusError(.badUnit, "\(subject): unit \(request.unit) is beyond 247, the last one of a line")
+        }
+        for _ in 0..<SerialReader.synchronisingLimit {
+            late[request.unit]?.forget(sentBefore: time.uptime().advanced(by: .zero - lateLimit))
+            guard let replies = late[request.unit], replies.couldBeMistaken(for: request.shape) || replies.isFull else {
+                let outcome = try exchange(request, context)
+                if (longest[request.unit]?.count ?? 0) < request.block.count { longest[request.unit] = request.block }
+                return outcome
+            }
+            guard !replies.isFull, let other = synchronisingRequest(for: request) else { break }
+            _ = try exchange(other, context)
+        }
+        throw BusError(.ambiguous, "\(subject): unit \(request.unit) may still answer an earlier request; it is left alone meanwhile")
+    }
+
+    /// A read whose answer cannot be taken for the wanted one: the first register of the wanted block; where that is all of it, two of
+    /// the longest block known. Nil when the device has no such block: registers that no plan asked for are not touched.
+    private func synchronisingRequest(for request: ReadRequest) -> ReadRequest? {
+        for block in [request.block, longest[request.unit]].compactMap({ $0 }) {
+            for count in [1, block.table.isBits ? 9 : 2] where count <= block.count {
+                let other = ReadRequest(unit: request.unit, block: Block(block.table, block.address, count: UInt16(count)))
+                if other.shape != request.shape { return other }
+            }
+        }
+        return nil
+    }
+
+    private func exchange(_ request: ReadRequest, _ context: ModbusContext) throws(BusError) -> BlockAnswer.Outcome {
+        discard(context.drain(time: time))
+        pause(until: lineFree)
+        let start = time.uptime()
+        requests += 1
+        late[request.unit, default: LateReplies()].enter(request.shape, at: start)
+        let failure = context.send(request)
+        guard failure == 0 else { throw lost(failure, context) }
+        let wire = line.time(characters: 8 + 5 + request.shape.dataBytes)
+        let deadline = start + wire + timeouts.value(unit: request.unit)
+        defer { lineFree = time.uptime() + line.frameGap }
+        for _ in 0...SerialReader.strayReplyLimit {
+            let left = deadline - time.uptime()
+            guard left > .zero else { break }
+            switch context.receive(timeout: left) {
+            case .frame(let frame):
+                guard let outcome = try check(frame, request, context) else { continue }
+                timeouts.answered(unit: request.unit, after: time.uptime() - start - wire)
+                return outcome
+            case .otherUnit:
+                discard(1)
+            case .failure(ETIMEDOUT):
+                throw missed(request, context)
+            case .failure(let number) where number >= MODBUS_ENOBASE:
+                throw garbled(String(cString: modbus_strerror(number)), request, context)
+            case .failure(let number):
+                throw lost(number, context)
+            }
+        }
+        throw missed(request, context)
+    }
+
+    /// The outcome; nil for a reply to something else, which is stepped over.
+    private func check(_ frame: UnsafeBufferPointer<UInt8>, _ request: ReadRequest, _ context: ModbusContext) throws(BusError)
+        -> BlockAnswer.Outcome?
+    {
+        guard frame.count >= 5, let reply = Reply(pdu: UnsafeBufferPointer(rebasing: frame[1..<frame.count - 2])) else {
+            throw garbled("reply of \(frame.count) bytes", request, context)
+        }
+        guard frame[0] == request.unit else {
+            discard(1)
+            return nil
+        }
+        let verdict: LateReplies.Verdict
+        var outcome: BlockAnswer.Outcome?
+        switch reply {
+        case .exception(let function, let code):
+            verdict = late[request.unit, default: LateReplies()].exception(function: function)
+            outcome = .fault(.exception(code))
+        case .data(let shape, let data):
+            verdict = late[request.unit, default: LateReplies()].reply(of: shape)
+            // Only the request's own shape can be an answer, and only then do the words fit.
+            if shape == request.shape { outcome = .words(request.words(from: data)) }
+        }
+        switch verdict {
+        case .answer:
+            return outcome
+        case .late(let sent):
+            discard(1)
+            timeouts.answeredLate(unit: request.unit, after: time.uptime() - sent)
+            return nil
+        case .unknown:
+            throw garbled("a reply of a function or length that was not asked for", request, context)
+        }
+    }
+
+    // MARK: - Faults
+
+    private func missed(_ request: ReadRequest, _ context: ModbusContext) -> BusError {
+        timeouts.missed(unit: request.unit)
+        let rest = context.drain(time: time)
+        if rest > 0 { discard(rest + context.drain(quiet: SerialReader.quietAfterError, time: time)) }
+        return BusError(.timeout, "\(subject): unit \(request.unit) did not answer in time", cause: ETIMEDOUT)
+    }
+
+    private func garbled(_ what: String, _ request: ReadRequest, _ context: ModbusContext) -> BusError {
+        discard(context.drain(quiet: max(SerialReader.quietAfterError, line.frameGap), time: time))
+        return BusError(.garbled, "\(subject): unit \(request.unit): \(what)")
+    }
+
+    private func lost(_ number: Int32, _ context: ModbusContext) -> BusError {
+        context.close()
+        return BusError.system(number, on: subject)
+    }
+
+    private func discard(_ count: Int) {
+        if count > 0 { strays.withLock { $0 += count } }
+    }
+
+    // MARK: - The port
+
+    private func openedContext() throws(BusError) -> ModbusContext {
+        if let context, context.descriptor >= 0 {
+            guard case .server = port, context.peerHasClosed else { return context }
+            context.close()
+        }
+        blockBrokenPipeSignal()
+        switch port {
+        case .tty(let path):
+            try checkFormat()
+            guard let context = context ?? ModbusContext.rtu(path: path, line: line) else {
+                throw BusError(.badLineFormat, "\(path): libmodbus refuses this path or format", cause: errno)
+            }
+            self.context = context
+            let failure = context.open()
+            guard failure == 0 else { throw BusError.system(failure, on: path) }
+            return context
+        case .server(let host, let port):
+            guard let context = context ?? ModbusContext.rtu(path: "socket", line: SerialFormat()) else {
+                throw BusError(.portFailed, "\(subject): out of memory", cause: errno)
+            }
+            self.context = context
+            context.use(socket: try Connection.open(host: host, port: port, timeout: timeout))
+            return context
+        }
+    }
+
+    /// libmodbus takes 9600 for a rate it does not know, without a word.
+    private func checkFormat() throws(BusError) {
+        let rates = [
+            110, 300, 600, 1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 500_000, 576_000, 921_600, 1_000_000,
+            1_152_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000, 3_500_000, 4_000_000,
+        ]
+        guard rates.contains(line.baud) else {
+            throw BusError(.badLineFormat, "\(subject): no serial port has \(line.baud) baud; use 9600 or what the meters are set to")
+        }
+        guard (5...8).contains(line.dataBits), (1...2).contains(line.stopBits) else {
+            throw BusError(.badLineFormat, "\(subject): \(line.dataBits) data and \(line.stopBits) stop bits; use 8 and 1")
+        }
+    }
+
+    /// libmodbus writes to sockets of the RTU kind with write(2), which raises SIGPIPE in this thread when the peer has gone.
+    private func blockBrokenPipeSignal() {
+        guard !signalBlocked else { return }
+        signalBlocked = true
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGPIPE)
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+    }
+
+    /// Holds the line's own thread until `moment`; a few milliseconds at most.
+    private func pause(until moment: Uptime) {
+        let left = (moment - time.uptime()).nanoseconds
+        guard left > 0 else { return }
+        var request = timespec(tv_sec: 0, tv_nsec: Int(min(left, 100_000_000)))
+        var rest = timespec()
+        while nanosleep(&request, &rest) != 0, errno == EINTR { request = rest }
+    }
+}
