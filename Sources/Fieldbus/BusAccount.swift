@@ -1,0 +1,62 @@
+import Metering
+
+/// The books of a bus: what `status()` shows. Kept under a lock by `Bus`.
+struct BusAccount: Sendable {
+    enum Turn: Hashable, Sendable { case up, down }
+
+    var heartbeat: Uptime
+    private var book: BusStatus
+    private var utilization: Utilization
+
+    init(name: String, devices: [DeviceDescription], now: Timestamp, uptime: Uptime) {
+        heartbeat = uptime
+        utilization = Utilization(start: uptime)
+        book = BusStatus(
+            name: name, state: .starting,
+            devices: devices.map { DeviceStatus(name: $0.name, unit: $0.unit, state: .starting, stateSince: now) })
+    }
+
+    mutating func status(at now: Uptime) -> BusStatus {
+        var copy = book
+        copy.utilization = utilization.value(at: now)
+        return copy
+    }
+
+    mutating func record(_ visit: Visit, device: Int, change: PollPlan.Change?, skipped: Int, from start: Uptime) {
+        let fault = Bus.firstFault(of: visit)
+        let failed = visit.answers.allSatisfy { if case .fault = $0.outcome { true } else { false } }
+        heartbeat = visit.uptime
+        utilization.add(from: start, to: visit.uptime)
+        book.requests += visit.requests
+        switch fault {
+        case .timeout: book.timeouts += 1
+        case .garbled, .noConnection, .exception: book.errors += 1
+        case nil: break
+        }
+        book.devices[device].lastPoll = failed ? book.devices[device].lastPoll : visit.time
+        book.devices[device].lastFault = fault
+        book.devices[device].pollsOK += failed ? 0 : 1
+        book.devices[device].pollsFailed += failed ? 1 : 0
+        book.devices[device].pollsSkipped = skipped
+        guard let change else { return }
+        book.devices[device].state = change == .cameOnline ? .online : .offline
+        book.devices[device].stateSince = visit.time
+    }
+
+    /// Nil when the bus stays as it was. Between up and down a silent device of several changes nothing.
+    mutating func turnBus(down: Bool, answered: Bool, reason: String?, at now: Timestamp) -> Turn? {
+        if answered, book.state != .up {
+            let wasDown = book.state == .down
+            book.state = .up
+            book.fault = nil
+            book.faultSince = nil
+            return wasDown ? .up : nil
+        }
+        guard down else { return nil }
+        book.fault = reason
+        guard book.state != .down else { return nil }
+        book.state = .down
+        book.faultSince = now
+        return .down
+    }
+}

@@ -1,0 +1,231 @@
+import Metering
+
+/// What the bus does next.
+package enum PollAction: Hashable, Sendable {
+    /// Visit a device for the classes that are due, all in one go.
+    case read(device: Int, classes: Set<PointClass>)
+    /// Ask an offline device for one cheap block.
+    case probe(device: Int)
+    /// Every device is silent: let go of the port, so that the next read opens it again.
+    case reopen
+    case wait(until: Uptime)
+}
+
+/// Decides which device of a bus is visited when. A value: it takes the time and what happened, and says what to do.
+///
+/// Point classes are due at multiples of their period on the wall clock; the device whose deadline (slot + period) is earliest goes first.
+/// A slot that went by unserved keeps its early deadline, so nobody starves; but it is served once, and the slots missed meanwhile are
+/// counted, never made up. Due times are kept as uptimes: a step of the wall clock shifts the next slots by less than a period, and
+/// neither stops nor bursts polls.
+///
+/// A device goes offline after failing for 3 s and 2 visits. It is then probed with growing delay, and one answer brings it back.
+package struct PollPlan: Sendable {
+    static let offlineAfter = Duration.seconds(3)
+    static let offlineAfterVisits = 2
+    static let reopenInterval = Duration.seconds(30)
+
+    package enum DeviceState: Hashable, Sendable {
+        /// Not heard yet.
+        case starting
+        case online
+        case offline
+    }
+
+    /// What a visit showed.
+    package enum Outcome: Hashable, Sendable {
+        /// The device said something, if only an exception.
+        case answered
+        case silent
+        /// The port or connection is not there: asking costs no bus time.
+        case unreachable
+    }
+
+    package enum Change: Hashable, Sendable { case cameOnline, wentOffline }
+
+    private struct Slot {
+        var pointClass: PointClass
+        /// Nil for `once`.
+        var period: Duration?
+        /// Nil for a `once` that is served.
+        var due: Uptime?
+    }
+
+    private struct Device {
+        var slots: [Slot]
+        var state = DeviceState.starting
+        var failingSince: Uptime?
+        var failures = 0
+        var probe = ProbeDelay()
+        var nextProbe = Uptime(nanoseconds: 0)
+        var skipped = 0
+    }
+
+    private var devices: [Device]
+    private var nextReopen: Uptime?
+
+    /// Everything is due at once, then in step with the wall clock.
+    /// - Parameter periods: of each device; a period must be positive, that of `once` does not matter.
+    package init(periods: [[PointClass: Duration]], start: Uptime) {
+        devices = periods.map { periods in
+            let slots = PointClass.allCases.compactMap { pointClass in
+                periods[pointClass].map { period in
+                    Slot(pointClass: pointClass, period: pointClass == .once ? nil : max(period, .milliseconds(1)), due: start)
+                }
+            }
+            return Device(slots: slots)
+        }
+    }
+
+    package func state(of device: Int) -> DeviceState { devices[device].state }
+    /// Slots that went by without a visit while the device was not offline.
+    package func skipped(of device: Int) -> Int { devices[device].skipped }
+
+    /// - Parameter wallOffset: wall clock minus uptime, as it stands now.
+    package mutating func next(at now: Uptime, wallOffset: Duration) -> PollAction {
+        if let reopen = nextReopen, reopen <= now {
+            nextReopen = now + PollPlan.reopenInterval
+            return .reopen
+        }
+        var earliest: (device: Int, deadline: Uptime)?
+        var wake: Uptime?
+        for index in devices.indices {
+            guard let (due, deadline) = nextVisit(of: devices[index]) else { continue }
+            if due <= now {
+                if earliest.map({ deadline < $0.deadline }) ?? true { earliest = (index, deadline) }
+            } else {
+                wake = wake.map { min($0, due) } ?? due
+            }
+        }
+        guard let device = earliest?.device else { return .wait(until: wake ?? now + PollPlan.reopenInterval) }
+        if devices[device].state == .offline {
+            devices[device].nextProbe = now + devices[device].probe.next()
+            return .probe(device: device)
+        }
+        return .read(device: device, classes: takeDueSlots(of: device, now, wallOffset))
+    }
+
+    /// Tells what came of the action that `next` gave.
+    package mutating func record(device index: Int, _ outcome: Outcome, classes: Set<PointClass> = [], at now: Uptime) -> Change? {
+        if outcome == .answered { return recordAnswer(index, classes, now) }
+        devices[index].failures += 1
+        let since = devices[index].failingSince ?? now
+        devices[index].failingSince = since
+        devices[index].probe.isCheap = outcome == .unreachable
+        if devices[index].state == .offline {
+            devices[index].nextProbe = max(devices[index].nextProbe, now + devices[index].probe.current)
+            return nil
+        }
+        for slot in devices[index].slots.indices where devices[index].slots[slot].due == nil && classes.contains(.once) {
+            devices[index].slots[slot].due = retryTime(of: devices[index], now)
+        }
+        guard devices[index].failures >= PollPlan.offlineAfterVisits, now - since >= PollPlan.offlineAfter else { return nil }
+        devices[index].state = .offline
+        devices[index].probe.restart()
+        devices[index].nextProbe = now + devices[index].probe.current
+        if isSilent { nextReopen = now }
+        return .wentOffline
+    }
+
+    // MARK: - Slots
+
+    /// When the device is wanted next, and by when. `once` alone has the patience of a second.
+    private func nextVisit(of device: Device) -> (due: Uptime, deadline: Uptime)? {
+        if device.state == .offline { return (device.nextProbe, device.nextProbe + .seconds(1)) }
+        var first: (due: Uptime, deadline: Uptime)?
+        for slot in device.slots {
+            guard let due = slot.due else { continue }
+            let deadline = due + (slot.period ?? .seconds(1))
+            first = first.map { (min($0.due, due), min($0.deadline, deadline)) } ?? (due, deadline)
+        }
+        return first
+    }
+
+    private mutating func takeDueSlots(of index: Int, _ now: Uptime, _ wallOffset: Duration) -> Set<PointClass> {
+        var classes: Set<PointClass> = []
+        for slot in devices[index].slots.indices {
+            guard let due = devices[index].slots[slot].due, due <= now else { continue }
+            classes.insert(devices[index].slots[slot].pointClass)
+            guard let period = devices[index].slots[slot].period else {
+                devices[index].slots[slot].due = nil
+                continue
+            }
+            let missed = (now.nanoseconds - due.nanoseconds) / period.nanoseconds
+            devices[index].skipped += Int(missed)
+            let served = due.advanced(by: .nanoseconds(missed * period.nanoseconds))
+            devices[index].slots[slot].due = PollPlan.slot(after: served, period: period, wallOffset: wallOffset)
+        }
+        return classes
+    }
+
+    /// The first multiple of the period on the wall clock that is more than half a period away.
+    ///
+    ///     period 1 s, served at 10.000 → 11.000;  at 10.300 → 11.000;  at 10.700 → 12.000
+    static func slot(after served: Uptime, period: Duration, wallOffset: Duration) -> Uptime {
+        let offset = wallOffset.nanoseconds
+        let wall = served.nanoseconds + offset + period.nanoseconds / 2
+        return Uptime(nanoseconds: (wall.flooredQuotient(by: period.nanoseconds) + 1) * period.nanoseconds - offset)
+    }
+
+    /// When a `once` that failed goes along with the next visit.
+    private func retryTime(of device: Device, _ now: Uptime) -> Uptime {
+        device.slots.compactMap { $0.period == nil ? nil : $0.due }.min() ?? now + .seconds(1)
+    }
+
+    // MARK: - Coming back
+
+    private mutating func recordAnswer(_ index: Int, _ classes: Set<PointClass>, _ now: Uptime) -> Change? {
+        let before = devices[index].state
+        let wasSilent = isSilent
+        devices[index].state = .online
+        devices[index].failures = 0
+        devices[index].failingSince = nil
+        nextReopen = nil
+        guard before != .online else { return nil }
+        // A device that was away is read in full; one that just started was, in this very visit.
+        if before == .offline {
+            for slot in devices[index].slots.indices { devices[index].slots[slot].due = now }
+        }
+        if wasSilent {
+            for other in devices.indices where devices[other].state == .offline {
+                devices[other].probe.restart()
+                devices[other].nextProbe = now
+            }
+        }
+        return .cameOnline
+    }
+
+    /// True when every device that is ever asked is offline.
+    package var isSilent: Bool {
+        var asked = false
+        for device in devices where !device.slots.isEmpty {
+            if device.state != .offline { return false }
+            asked = true
+        }
+        return asked
+    }
+}
+
+/// The delay between probes: 0.5 s more each time up to 10 s, then doubled up to 5 min.
+///
+///     0.5  1.0  1.5 ... 9.5  10  20  40  80  160  300  300
+///
+/// While the port itself is missing a probe costs nobody bus time, and the delay stays at 10 s.
+struct ProbeDelay: Hashable, Sendable {
+    static let step = Duration.milliseconds(500)
+    static let knee = Duration.seconds(10)
+    static let ceiling = Duration.seconds(300)
+
+    private(set) var current = ProbeDelay.step
+    var isCheap = false {
+        didSet { if isCheap { current = min(current, ProbeDelay.knee) } }
+    }
+
+    mutating func restart() { current = ProbeDelay.step }
+
+    /// Goes one step further.
+    mutating func next() -> Duration {
+        let grown = current < ProbeDelay.knee ? current + ProbeDelay.step : min(current * 2, ProbeDelay.ceiling)
+        current = isCheap ? min(grown, ProbeDelay.knee) : grown
+        return current
+    }
+}
