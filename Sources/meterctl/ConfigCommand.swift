@@ -31,7 +31,7 @@ struct ConfigCheckCommand: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        let verdict = try checkConfiguration(file: file)
+        let verdict = checkConfiguration(file: file)
         if json {
             Standard.output.write(verdict.json + [UInt8(ascii: "\n")])
         } else if verdict.valid {

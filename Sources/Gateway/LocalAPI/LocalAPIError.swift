@@ -41,8 +41,6 @@ package struct LocalAPIError: Error, Hashable, Sendable, CustomStringConvertible
                 cause: number)
         case EADDRINUSE:
             return .init(.inUse, path: path, SocketFile.inUseText(path), cause: number)
-        case ENOENT, ENOTDIR:
-            return .init(.directoryMissing, path: path, SocketFile.missingText(path), cause: number)
         default:
             return .init(.system, path: path, "cannot listen on \(path): \(reason); set [api] socket to another path", cause: number)
         }

@@ -156,9 +156,16 @@ private struct ReportValue: Decodable {
             return
         }
         let decimal = try container.decode(Decimal.self)
-        guard let number = ExactDecimal(decimal.description) else {
+        guard let number = ReportValue.exact(decimal.description) else {
             throw DecodingError.dataCorruptedError(in: container, debugDescription: "\(decimal) has more digits than a reading can have")
         }
         value = .number(number)
+    }
+
+    /// A Decimal prints 5e30 with all its zeros, more digits than a mantissa holds: those at the end go into the exponent.
+    private static func exact(_ text: String) -> ExactDecimal? {
+        guard !text.utf8.contains(UInt8(ascii: ".")), let last = text.lastIndex(where: { $0 != "0" }) else { return ExactDecimal(text) }
+        let zeros = text.distance(from: last, to: text.endIndex) - 1
+        return ExactDecimal("\(text[...last])e\(zeros)")
     }
 }

@@ -1,0 +1,160 @@
+import Gateway
+import Metering
+import Testing
+
+@Suite struct LocalAPIConsoleTests {
+    private let plain = Paint(coloured: false)
+
+    @Test func theStatusScreenPutsHealthFirst() {
+        let lines = StatusScreen(cannedStatus(), now: cannedNow).lines(width: 100, paint: plain)
+        #expect(
+            lines.joined(separator: "\n") == """
+                health   degraded, 1 problem
+                gateway  gw-017, meterd 1.0.0, up 1 d 1 h
+
+                ! hall-2: device_offline, for 12 min
+                  unit 2 on line-1 does not answer; check its power, its address and the wiring A/B
+
+                clock    synchronized, error at most 12 ms
+                journal  1,043 polls, 41,720 readings, 1.0 MiB, seq 1 to 1043, nothing lost
+
+                BUS     STATE  BUSY  REQUESTS  TIMEOUTS  ERRORS
+                line-1  up     41 %    12,345         7       0
+
+                DEVICE  STATE    BUS     UNIT  PROFILE            LAST POLL      OK  FAILED  SKIPPED
+                main    online   line-1     1  eastron-sdm630           1 s  89,990       0        3
+                hall-2  offline  line-1     2  schneider-iem3155      never       0      15        0
+
+                OUTPUT  TYPE  STATE       BACKLOG  ACCEPTED  REJECTED  DEAD  LAST SUCCESS
+                park    http  delivering        3     1,040         0     0           4 s
+                """)
+    }
+
+    @Test func lossesUnsetClockAndAnEmptyPlantAreTold() {
+        var report = cannedStatus()
+        report.health = .failed
+        report.problems = []
+        report.clock.synchronized = false
+        report.journal = JournalReport(firstSeq: 0, lastSeq: 0, polls: 0, readings: 0, bytes: 4096, lostPolls: 1, lostReadings: 40)
+        (report.buses, report.devices, report.outputs) = ([], [], [])
+        let lines = StatusScreen(report, now: cannedNow).lines(width: nil, paint: plain)
+        #expect(
+            lines.joined(separator: "\n") == """
+                health   failed
+                gateway  gw-017, meterd 1.0.0, up 1 d 1 h
+
+                clock    not synchronized: times of readings are marked so
+                journal  0 polls, 0 readings, 4.0 KiB, LOST 1 poll, 40 readings
+                """)
+    }
+
+    @Test func manyDevicesAreSummedUpAndOnlyTheTroubledListed() {
+        var report = cannedStatus()
+        report.devices = (1...40).map { number in
+            var device = cannedDevices()[number == 7 ? 1 : 0]
+            device.name = "m-\(number)"
+            return device
+        }
+        let lines = StatusScreen(report, now: cannedNow).lines(width: nil, paint: plain)
+        #expect(lines.contains("devices  39 online, 1 offline"))
+        #expect(lines.contains { $0.hasPrefix("m-7 ") })
+        #expect(!lines.contains { $0.hasPrefix("m-8 ") })
+        #expect(lines.count < 24)
+    }
+
+    @Test(arguments: 20...120)
+    func noLineIsWiderThanTheTerminal(_ width: Int) {
+        var report = cannedStatus()
+        report.problems = []
+        let tables = [
+            DeviceListing(report.devices, now: cannedNow).table, OutputListing(report.outputs, now: cannedNow).table,
+            ReadingListing(cannedReadings()).table,
+        ]
+        for line in tables.flatMap({ $0.lines(width: width, paint: plain) }) { #expect(line.count <= width) }
+    }
+
+    @Test func colourAddsNothingButColour() {
+        let screen = StatusScreen(cannedStatus(), now: cannedNow)
+        let coloured = screen.lines(width: 90, paint: Paint(coloured: true))
+        #expect(coloured[0] == "health   \u{1B}[33mdegraded\u{1B}[0m, 1 problem")
+        #expect(coloured.map(withoutColour) == screen.lines(width: 90, paint: plain))
+    }
+
+    @Test func readingsShowExactDigitsAndWhatIsWrong() {
+        let lines = ReadingListing(cannedReadings()).table.lines(width: nil, paint: plain)
+        #expect(
+            lines.joined(separator: "\n") == """
+                DEVICE  QUANTITY                         VALUE  UNIT    AGE  QUALITY
+                main    energy_active_import  9007199254740993  Wh    1 min  good
+                main    power_active                      30.2  W       1 s  good
+                main    voltage_l2                           -  V       1 s  NO_COMM
+                main    serial_number                SDM "630"          1 s  good
+                """)
+    }
+
+    @Test func onlyWhatIsNewIsNews() {
+        let first = cannedReadings()
+        var second = first
+        second.readings[0].points[1] = point("power_active", .number(ExactDecimal(31)), secondsAgo: 0)
+        #expect(ReadingListing(first).news(since: nil).count == 4)
+        #expect(ReadingListing(first).news(since: first).isEmpty)
+        #expect(ReadingListing(second).news(since: first) == ["2026-11-24T06:00:00.000Z main power_active 31 W good"])
+        #expect(ReadingListing(first).news(since: nil)[2] == "2026-11-24T05:59:59.000Z main voltage_l2 - V NO_COMM")
+    }
+
+    @Test func aStuckOutputSaysWhy() {
+        var output = cannedOutput()
+        output.state = .blocked
+        output.lastError = "401 Unauthorized; renew the token in token_file"
+        let lines = OutputListing([output], now: cannedNow).lines(width: nil, paint: plain)
+        #expect(lines.last == "park: 401 Unauthorized; renew the token in token_file")
+    }
+
+    @Test func aRedrawnScreenFitsAndSaysWhatItLeavesOut() {
+        let text = Screen.redraw((1...10).map { "line \($0)" }, height: 5)
+        #expect(
+            text
+                == "\u{1B}[Hline 1\u{1B}[K\nline 2\u{1B}[K\nline 3\u{1B}[K\nand 7 more lines: make the terminal taller, or name a device\u{1B}[K\n\u{1B}[J"
+        )
+    }
+
+    @Test func figuresAreReadable() {
+        let spans: [(Int64, String)] = [
+            (-5, "0 s"), (0, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "59 min"), (3600, "1 h"), (7500, "2 h 5 min"), (86_400, "1 d"),
+            (273_600, "3 d 4 h"),
+        ]
+        for (seconds, text) in spans { #expect(Humanize.span(.seconds(seconds)) == text) }
+        #expect(Humanize.age(of: nil, at: cannedNow) == "never")
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567")] {
+            #expect(Humanize.count(number) == text)
+        }
+        let sizes = [
+            (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (1_048_575, "1.0 MiB"), (1_073_741_824, "1.0 GiB"),
+            (5_497_558_138_880, "5120.0 GiB"),
+        ]
+        for (bytes, text) in sizes { #expect(Humanize.bytes(bytes) == text) }
+        for (share, text) in [(0, "0 %"), (0.001, "<1 %"), (0.414, "41 %"), (1, "100 %"), (.nan, "-")] {
+            #expect(Humanize.percent(share) == text)
+        }
+    }
+
+    @Test func aVerdictCountsOrLists() {
+        #expect(
+            ConfigurationVerdict(file: "m.toml", buses: 1, devices: 2, outputs: 1).summary == "m.toml: valid; 1 bus, 2 devices, 1 output")
+        let bad = ConfigurationVerdict(file: "m.toml", problems: ["m.toml:1:1: prot: unknown key; did you mean \"port\"?"])
+        #expect(
+            String(decoding: bad.json, as: UTF8.self)
+                == #"{"valid":false,"file":"m.toml","problems":["m.toml:1:1: prot: unknown key; did you mean \"port\"?"]}"#)
+    }
+
+    private func withoutColour(_ line: String) -> String {
+        var text = ""
+        var inside = false
+        for character in line {
+            if character == "\u{1B}" { inside = true }
+            if !inside { text.append(character) }
+            if character == "m" { inside = false }
+        }
+        return text
+    }
+}
