@@ -1,3 +1,4 @@
+import Host
 import Metering
 
 /// A simulated factory: what every meter of it must show at any wall time, from a seed alone. Tests use it as the truth.
@@ -29,6 +30,9 @@ package struct Plant: Sendable {
     package static func startOfDay(_ time: Timestamp) -> Timestamp {
         Timestamp(milliseconds: time.milliseconds.flooredQuotient(by: 86_400_000) * 86_400_000)
     }
+
+    /// The wall clock of this machine, for programs that choose an epoch.
+    package static func now() -> Timestamp { SystemTime().wall() }
 
     /// Milliseconds of plant time since the epoch; ≥ 0.
     package func elapsed(at time: Timestamp) -> Int64 {
@@ -90,6 +94,9 @@ package struct Electricity: Hashable, Sendable {
 
 /// Everything true of the plant at one instant. At every instant load = grid import − grid export + PV, per phase and in total.
 package struct PlantState: Hashable, Sendable {
+    /// The wall clock of this machine, for programs that choose an epoch.
+    package static func now() -> Timestamp { SystemTime().wall() }
+
     /// Milliseconds of plant time since the epoch.
     package var elapsed: Int64
     package var electricity: Electricity
