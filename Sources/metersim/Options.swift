@@ -1,0 +1,70 @@
+import ArgumentParser
+import FoundationEssentials
+import Metering
+import Simulators
+
+/// `HOST:PORT`, `[::1]:PORT`; port 0 lets the system choose.
+struct ListenAddress: ExpressibleByArgument, CustomStringConvertible {
+    var host: String
+    var port: UInt16
+
+    init(_ host: String, _ port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+
+    init?(argument: String) {
+        guard let colon = argument.lastIndex(of: ":"), let port = UInt16(argument[argument.index(after: colon)...]) else { return nil }
+        var host = argument[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard !host.isEmpty else { return nil }
+        self.host = String(host)
+        self.port = port
+    }
+
+    var description: String { ListenAddress.text(host, port) }
+    var defaultValueDescription: String { description }
+
+    static func text(_ host: String, _ port: UInt16) -> String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
+/// A fault as `FaultText` reads it.
+struct FaultArgument {
+    var text: FaultText
+
+    static func read(_ argument: String) throws -> FaultArgument {
+        do throws(SimulatorError) {
+            return FaultArgument(text: try FaultText(argument))
+        } catch {
+            throw ValidationError(error.text)
+        }
+    }
+}
+
+/// A mode as `SinkMode` reads it.
+func readMode(_ argument: String) throws -> SinkMode {
+    do throws(SimulatorError) {
+        return try SinkMode(argument)
+    } catch {
+        throw ValidationError(error.text)
+    }
+}
+
+/// `2026-11-24T00:00:00Z`, or milliseconds since 1970.
+func readEpoch(_ argument: String) throws -> Timestamp {
+    if let milliseconds = Int64(argument) { return Timestamp(milliseconds: milliseconds) }
+    if let time = try? Date(argument, strategy: .iso8601) {
+        return Timestamp(milliseconds: Int64((time.timeIntervalSince1970 * 1000).rounded()))
+    }
+    throw ValidationError("\(argument) is no time; write 2026-11-24T00:00:00Z or milliseconds since 1970")
+}
+
+/// Ends the program as argument-parser does: usage is 64, the rest 1.
+func fail(_ error: SimulatorError) -> any Error {
+    error.code == .usage ? ValidationError("\(error)") : Failure(text: "\(error)")
+}
+
+private struct Failure: Error, CustomStringConvertible {
+    var text: String
+    var description: String { text }
+}
