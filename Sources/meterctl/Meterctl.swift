@@ -24,7 +24,7 @@ struct Meterctl: AsyncParsableCommand {
                 try command.run()
             }
         } catch let failure as Failure {
-            Standard.error.print("meterctl: \(failure.text)")
+            Standard.error.print("meterctl: \(failure.text.withoutControls)")
             exit(withErrorCode: failure.code)
         } catch {
             let code = exitCode(for: error)

@@ -110,6 +110,25 @@ import Testing
         #expect(lines.last == "park: 401 Unauthorized; renew the token in token_file")
     }
 
+    @Test func escapeSequencesFromFarAwayDoNotReachTheTerminal() {
+        var report = cannedStatus()
+        report.gateway = "gw\u{1B}]0;x\u{7}"
+        report.problems[0].text = "401 \u{1B}[2J\u{9B}2J\r\nnghỉ"
+        report.devices[0].name = "\u{1B}[31mmain"
+        report.outputs[0].lastError = "\u{1B}c"
+        var readings = cannedReadings()
+        readings.readings[0].points[3] = point("serial_number", .text("a\u{1B}[1mb\n"))
+        let lines =
+            StatusScreen(report, now: cannedNow).lines(width: 60, paint: plain)
+            + OutputListing(report.outputs, now: cannedNow).lines(width: nil, paint: plain)
+            + ReadingListing(readings).table.lines(width: nil, paint: plain) + ReadingListing(readings).news(since: nil)
+        for line in lines {
+            #expect(!line.unicodeScalars.contains { $0.properties.generalCategory == .control }, "\(line.debugDescription)")
+        }
+        #expect(lines.contains { $0.contains("nghỉ") })
+        #expect(lines.contains { $0.hasSuffix("serial_number a?[1mb? - good") })
+    }
+
     @Test func aRedrawnScreenFitsAndSaysWhatItLeavesOut() {
         let text = Screen.redraw((1...10).map { "line \($0)" }, height: 5)
         #expect(

@@ -96,7 +96,8 @@ package struct ReadingListing: Sendable {
             device.points.compactMap { point in
                 guard known["\(device.device)/\(point.quantity)"] != point.time else { return nil }
                 let unit = point.unit.isEmpty ? "-" : point.unit
-                return "\(point.time.rfc3339) \(device.device) \(point.quantity) \(point.valueText) \(unit) \(point.qualityText)"
+                let value = point.valueText.withoutControls
+                return "\(point.time.rfc3339) \(device.device) \(point.quantity) \(value) \(unit) \(point.qualityText)"
             }
         }
     }

@@ -28,7 +28,7 @@ package struct StatusScreen: Sendable {
         let count = report.problems.isEmpty ? "" : ", \(Humanize.count(report.problems.count, "problem"))"
         return [
             "health   \(paint(report.health.rawValue, report.health.tone))\(count)",
-            "gateway  \(report.gateway), meterd \(report.version), up \(Humanize.span(.seconds(report.uptimeSeconds)))",
+            "gateway  \(report.gateway.withoutControls), meterd \(report.version), up \(Humanize.span(.seconds(report.uptimeSeconds)))",
         ]
     }
 
@@ -36,7 +36,7 @@ package struct StatusScreen: Sendable {
     private func problems(width: Int?, _ paint: Paint) -> [String] {
         report.problems.flatMap { problem in
             let since = Humanize.age(of: problem.since, at: now)
-            let head = "\(paint("!", .bad)) \(problem.subject): \(problem.code), for \(since)"
+            let head = "\(paint("!", .bad)) \(problem.subject.withoutControls): \(problem.code), for \(since)"
             return [head] + StatusScreen.wrapped(problem.text, width: width.map { max(20, $0 - 2) }).map { "  \($0)" }
         }
     }
@@ -93,6 +93,7 @@ package struct StatusScreen: Sendable {
 
     /// Breaks a text between words into lines of at most `width` characters; a longer word has a line of its own.
     static func wrapped(_ text: String, width: Int?) -> [String] {
+        let text = text.withoutControls
         guard let width else { return [text] }
         var lines: [String] = []
         var line = ""

@@ -19,6 +19,19 @@ package struct Paint: Hashable, Sendable {
     }
 }
 
+extension String {
+    /// The text with `?` for every control character. Some texts come from far away, from a receiver's answer or a meter's registers, and
+    /// an escape sequence in them must not reach the terminal.
+    package var withoutControls: String {
+        guard unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return self }
+        var text = ""
+        for scalar in unicodeScalars {
+            text.unicodeScalars.append(scalar.properties.generalCategory == .control ? "?" : scalar)
+        }
+        return text
+    }
+}
+
 /// Aligned columns. When a terminal's width is given, the elastic column gives way first, then the line's end.
 package struct Table: Sendable {
     package struct Column: Sendable {
@@ -40,7 +53,7 @@ package struct Table: Sendable {
         package var tone: Tone
 
         package init(_ text: String, _ tone: Tone = .plain) {
-            self.text = text
+            self.text = text.withoutControls
             self.tone = tone
         }
 

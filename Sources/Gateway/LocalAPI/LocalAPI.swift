@@ -13,7 +13,7 @@ struct LocalAPI: Sendable {
     func answer(method: String, path: String, parameters: [(key: String, value: String)]) async -> Answer {
         guard LocalAPI.routes.contains(path) else {
             let hint = Spelling.hint(path, among: LocalAPI.routes)
-            return .failure(404, "not_found", "there is no \(path)\(hint); routes: \(LocalAPI.routes.joined(separator: ", "))")
+            return .failure(404, "not_found", "there is no \(path)\(hint) (routes: \(LocalAPI.routes.joined(separator: ", ")))")
         }
         guard method == "GET" else { return .failure(405, "method_not_allowed", "\(path) only answers GET") }
         let allowed = path == "/v1/readings" ? ["device"] : []
@@ -36,7 +36,7 @@ struct LocalAPI: Sendable {
             switch error {
             case .unknownDevice(let name, let known):
                 let hint = Spelling.hint(name, among: known)
-                return .failure(404, "unknown_device", "no device is called \"\(name)\"\(hint); meterctl devices lists them")
+                return .failure(404, "unknown_device", "no device is called \"\(name)\"\(hint) (meterctl devices lists them)")
             case .unavailable(let text):
                 return .failure(503, "unavailable", text)
             }
