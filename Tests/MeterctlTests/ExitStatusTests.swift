@@ -1,0 +1,116 @@
+import Gateway
+import Glibc
+import Testing
+
+/// The real program, against a real server on a real socket or against none.
+@Suite(.timeLimit(.minutes(2))) struct ExitStatusTests {
+    @Test func withoutADaemonItEndsWith69AndSaysWhatToDo() async throws {
+        let run = try await meterctl(["status", "--socket", "/tmp/meterctl-none/meterd.sock"])
+        #expect(run.status == 69)
+        #expect(run.output.isEmpty)
+        #expect(run.error.contains("/tmp/meterctl-none/meterd.sock"))
+        #expect(run.error.contains("systemctl status meterd"))
+        #expect(run.error.contains("METERD_SOCKET"))
+    }
+
+    @Test func theSocketComesFromTheEnvironmentUnlessItIsGiven() async throws {
+        let environment = ["METERD_SOCKET": "/tmp/meterctl-elsewhere.sock"]
+        let fromEnvironment = try await meterctl(["devices"], environment: environment)
+        #expect(fromEnvironment.status == 69)
+        #expect(fromEnvironment.error.contains("/tmp/meterctl-elsewhere.sock"))
+        let given = try await meterctl(["devices", "--socket", "/tmp/meterctl-given.sock"], environment: environment)
+        #expect(given.error.contains("/tmp/meterctl-given.sock"))
+        let neither = try await meterctl(["outputs", "--socket", "/" + String(repeating: "x", count: 200)])
+        #expect(neither.status == 69)
+        #expect(neither.error.contains("longer than 107 bytes"))
+    }
+
+    @Test(arguments: [
+        ["bogus"], ["status", "extra"], ["readings", "--count", "3"], ["devices", "--json", "-q"], ["outputs", "--socket"],
+        ["readings", "--watch", "--count", "0"],
+    ])
+    func wrongUsageEndsWith64(_ arguments: [String]) async throws {
+        let run = try await meterctl(arguments)
+        #expect(run.status == 64)
+        #expect(run.output.isEmpty)
+        #expect(run.error.contains("--help"))
+    }
+
+    @Test func jsonIsTheServersAnswerByteForByte() async throws {
+        try await withGateway { socket in
+            let status = try await meterctl(["status", "--json", "--socket", socket])
+            #expect(status.status == 0)
+            #expect(status.output == String(decoding: await CannedGateway().status().json, as: UTF8.self) + "\n")
+            #expect(status.error.isEmpty)
+            let readings = try await meterctl(["readings", "main", "--json"], environment: ["METERD_SOCKET": socket])
+            #expect(readings.status == 0)
+            #expect(readings.output.contains(#""value":9007199254740993,"#))
+        }
+    }
+
+    @Test func statusEndsWith1OnlyWhenTheHealthIsFailed() async throws {
+        try await withGateway(CannedGateway(health: .degraded)) { socket in
+            let run = try await meterctl(["status", "--socket", socket])
+            #expect(run.status == 0)
+            #expect(run.output.hasPrefix("health   degraded\n"))
+        }
+        try await withGateway(CannedGateway(health: .failed)) { socket in
+            let run = try await meterctl(["status", "--socket", socket])
+            #expect(run.status == 1)
+            #expect(run.output.hasPrefix("health   failed\n"))
+            #expect(run.error.isEmpty)
+        }
+    }
+
+    @Test func listsAreTablesAndNamesWhenQuiet() async throws {
+        try await withGateway { socket in
+            let devices = try await meterctl(["devices", "--socket", socket])
+            #expect(devices.status == 0)
+            #expect(devices.output.hasPrefix("DEVICE  STATE"))
+            #expect(!devices.output.contains("\u{1B}"))
+            #expect(try await meterctl(["devices", "-q", "--socket", socket]).output == "main\n")
+            #expect(try await meterctl(["outputs", "-q", "--socket", socket]).output == "park\n")
+        }
+    }
+
+    @Test func anEmptyListIsEmptyOutput() async throws {
+        try await withGateway(CannedGateway(isEmpty: true)) { socket in
+            for list in ["devices", "outputs"] {
+                let quiet = try await meterctl([list, "-q", "--socket", socket])
+                #expect(quiet.status == 0 && quiet.output.isEmpty && quiet.error.isEmpty)
+                let loud = try await meterctl([list, "--socket", socket])
+                #expect(loud.status == 0 && loud.output.isEmpty)
+                #expect(loud.error == "no \(list) are configured; see docs/configuration.md\n")
+            }
+        }
+    }
+
+    @Test func anUnknownDeviceEndsWith1AndAHint() async throws {
+        try await withGateway { socket in
+            let run = try await meterctl(["readings", "mian", "--socket", socket])
+            #expect(run.status == 1)
+            #expect(run.output.isEmpty)
+            #expect(run.error == "meterctl: no device is called \"mian\"; did you mean \"main\"? (meterctl devices lists them)\n")
+        }
+    }
+
+    @Test func watchingIntoAPipePrintsEachReadingOnce() async throws {
+        try await withGateway { socket in
+            let run = try await meterctl(["readings", "--watch", "--count", "2", "--socket", socket])
+            #expect(run.status == 0)
+            #expect(run.output == "2026-11-24T06:00:00.000Z main energy_active_import 9007199254740993 Wh good\n")
+            let json = try await meterctl(["readings", "--watch", "--json", "--count", "2", "--socket", socket])
+            #expect(json.output.split(separator: "\n").count == 2)
+        }
+    }
+
+    @Test func aFileThatIsNoConfigurationEndsWith65() async throws {
+        let run = try await meterctl(["config", "check", "/tmp/meterctl-none/meterd.toml"])
+        #expect(run.status == 65)
+        #expect(run.output.isEmpty)
+        #expect(run.error.hasPrefix("/tmp/meterctl-none/meterd.toml"))
+        let json = try await meterctl(["config", "check", "--json", "/tmp/meterctl-none/meterd.toml"])
+        #expect(json.status == 65)
+        #expect(json.output.hasPrefix(#"{"valid":false,"file":"/tmp/meterctl-none/meterd.toml","problems":["#))
+    }
+}
