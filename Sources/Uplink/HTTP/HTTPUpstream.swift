@@ -1,0 +1,124 @@
+import AsyncHTTPClient
+import Host
+import Metering
+import NIOCore
+import NIOHTTP1
+
+/// Posts batches as gzipped JSON to one URL; docs/http-output.md is the contract. It follows no redirect and keeps no answer.
+package actor HTTPUpstream: Upstream {
+    package struct Settings: Hashable, Sendable {
+        package var url: String
+        /// Sent as `Authorization: Bearer ...` when given.
+        package var token: TokenFile?
+        /// From the first byte out to the last byte in, connection included.
+        package var timeout: Duration
+        /// The program's version, for `User-Agent: meterd/<version>`.
+        package var version: String
+
+        package init(url: String, token: TokenFile? = nil, timeout: Duration = .seconds(30), version: String) {
+            self.url = url
+            self.token = token
+            self.timeout = timeout
+            self.version = version
+        }
+    }
+
+    private let settings: Settings
+    private let client: HTTPClient
+    private let time: any TimeSource
+    private var encoder = JSONBatchEncoder()
+    /// The records last measured, so that sending them does not encode them again.
+    private var measured: (journalID: String, first: Int64, last: Int64, count: Int, bytes: [UInt8])?
+
+    /// - Parameter client: shared by all outputs and closed by its owner; made with `clientConfiguration`.
+    package init(_ settings: Settings, client: HTTPClient, time: any TimeSource) {
+        self.settings = settings
+        self.client = client
+        self.time = time
+    }
+
+    /// How the shared client must be set up: no redirects, and a connection that cannot be made is known at once, as the plan does the
+    /// retrying.
+    package static var clientConfiguration: HTTPClient.Configuration {
+        var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
+        configuration.timeout.connect = .seconds(10)
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.connectionPool.idleTimeout = .seconds(30)
+        configuration.httpVersion = .http1Only
+        return configuration
+    }
+
+    package func fitting(_ batch: Batch, bytes: Int) -> Int {
+        let (records, count) = encoder.records(of: batch, limit: bytes)
+        if count > 0 { measured = (batch.journalID, batch.records[0].seq, batch.records[count - 1].seq, count, records) }
+        return count
+    }
+
+    package func send(_ batch: Batch) async -> Settlement {
+        var request = HTTPClientRequest(url: settings.url)
+        request.method = .POST
+        request.headers = [
+            "Content-Type": "application/json", "Content-Encoding": "gzip", "Idempotency-Key": batch.id,
+            "User-Agent": "meterd/\(settings.version)", "Accept": "application/json",
+        ]
+        if let file = settings.token {
+            do throws(TokenFile.Failure) {
+                request.headers.add(name: "Authorization", value: "Bearer \(try file.read())")
+            } catch {
+                return .unauthorized(reason: "\(error)")
+            }
+        }
+        let body = Deflate.compress(encoder.frame(records(of: batch), of: batch), format: .gzip)
+        request.body = .bytes(ByteBuffer(bytes: body))
+        do {
+            return try await exchange(request).settlement(of: batch, now: time.wall())
+        } catch {
+            let sentence = TransportFault.sentence(error, timeout: settings.timeout)
+            if TransportFault.isConfigurationFault(error) { return .unauthorized(reason: sentence) }
+            return .unavailable(reason: sentence, retryAfter: nil)
+        }
+    }
+
+    package func close() {}
+
+    private func records(of batch: Batch) -> [UInt8] {
+        if let measured, measured.count == batch.records.count, measured.first == batch.records.first?.seq,
+            measured.last == batch.records.last?.seq, measured.journalID == batch.journalID
+        {
+            return measured.bytes
+        }
+        return encoder.records(of: batch, limit: .max).bytes
+    }
+
+    /// The client's own deadline ends with the answer's head; this one bounds the body too.
+    private nonisolated func exchange(_ request: HTTPClientRequest) async throws -> HTTPAnswer {
+        let (client, time, timeout) = (client, time, settings.timeout)
+        let deadline = time.uptime() + timeout
+        return try await withThrowingTaskGroup(of: HTTPAnswer?.self) { group in
+            group.addTask { try await HTTPUpstream.answer(to: request, client, timeout) }
+            group.addTask {
+                try await time.sleep(until: deadline)
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next(), let answer = first else { throw HTTPClientError.deadlineExceeded }
+            return answer
+        }
+    }
+
+    private static func answer(to request: HTTPClientRequest, _ client: HTTPClient, _ timeout: Duration) async throws -> HTTPAnswer {
+        let response = try await client.execute(request, timeout: .nanoseconds(timeout.nanoseconds))
+        var answer = HTTPAnswer(
+            status: Int(response.status.code), contentType: response.headers.first(name: "Content-Type")?.lowercased(),
+            retryAfter: response.headers.first(name: "Retry-After"), date: response.headers.first(name: "Date"), body: [], truncated: false)
+        for try await chunk in response.body {
+            let room = HTTPAnswer.bodyLimit - answer.body.count
+            answer.body.append(contentsOf: chunk.readableBytesView.prefix(room))
+            if chunk.readableBytes > room {
+                answer.truncated = true
+                break
+            }
+        }
+        return answer
+    }
+}

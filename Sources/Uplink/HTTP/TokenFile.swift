@@ -1,0 +1,52 @@
+import Glibc
+
+/// A secret in a file of its own. It is read anew for every request, so a changed file counts at once: one small file from the page cache
+/// costs less than watching it.
+package struct TokenFile: Hashable, Sendable {
+    /// Longer files are no tokens.
+    package static let sizeLimit = 16 * 1024
+
+    package let path: String
+
+    package init(path: String) { self.path = path }
+
+    /// Why there is no token. The sentences never hold a byte of the file.
+    package enum Failure: Error, Hashable, CustomStringConvertible {
+        case unreadable(path: String, errno: Int32)
+        case tooLong(path: String)
+        /// Empty, or with characters that no header may carry.
+        case unusable(path: String)
+
+        package var description: String {
+            switch self {
+            case .unreadable(let path, let code): "the token file \(path) cannot be read: \(String(cString: strerror(code)))"
+            case .tooLong(let path): "the token file \(path) is longer than \(TokenFile.sizeLimit) bytes"
+            case .unusable(let path): "the token file \(path) must hold one line of printable ASCII characters without spaces"
+            }
+        }
+    }
+
+    /// The content without white space at its ends.
+    package func read() throws(Failure) -> String {
+        let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard file >= 0 else { throw .unreadable(path: path, errno: errno) }
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: TokenFile.sizeLimit + 1)
+        var count = 0
+        while count < bytes.count {
+            let got = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress?.advanced(by: count), $0.count - count) }
+            if got < 0 {
+                if errno == EINTR { continue }
+                throw .unreadable(path: path, errno: errno)
+            }
+            if got == 0 { break }
+            count += got
+        }
+        guard count <= TokenFile.sizeLimit else { throw .tooLong(path: path) }
+        func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
+        var token = bytes[..<count].drop(while: isSpace)
+        while let last = token.last, isSpace(last) { token.removeLast() }
+        guard !token.isEmpty, token.allSatisfy({ (0x21...0x7E).contains($0) }) else { throw .unusable(path: path) }
+        return String(decoding: token, as: UTF8.self)
+    }
+}
