@@ -1,0 +1,267 @@
+import Host
+import Logging
+import Metering
+import Store
+
+/// Hands one output's share of the journal to its upstream, part by part, until it is told to stop.
+///
+/// It holds at most one slice in memory and has at most one request in flight. The cursor moves only when the store has written down
+/// the fate of a part; whatever is cut short is sent again with the same batch id. It shares nothing with other outputs but the store.
+package actor DeliveryService {
+    /// The longest it waits without a turn of the loop, so that the heartbeat moves.
+    static let turn: Duration = .seconds(30)
+    /// What a turn may take beyond the wait it announced.
+    static let slack: Duration = .seconds(30)
+    /// The shortest wait, whatever the store says.
+    static let shortestWait: Duration = .milliseconds(50)
+    /// Rejections are logged at most this often; the lines carry how many there were.
+    static let rejectionLogPeriod: Duration = .seconds(60)
+
+    private enum Wake { case time, reload, commit }
+
+    private let settings: DeliverySettings
+    private let outbox: any Outbox
+    private let upstream: any Upstream
+    private let time: any TimeSource
+    private let chance: @Sendable () -> Double
+    private let bell = Bell()
+    private let report: DeliveryReport
+
+    private var plan = DeliveryPlan()
+    private var sources: SourceCache
+    /// The slice in hand: what can be sent of it, and what cannot be decoded and is not yet settled.
+    private var sliceEnd: Int64 = 0
+    private var historical = false
+    private var records: [BatchRecord] = []
+    private var undecodable: [Rejection] = []
+    /// Failures of the store in a row.
+    private var storeFailures = 0
+
+    /// - Parameters:
+    ///   - decoder: makes the decoder of a catalog entry; what it throws makes the entry's records dead letters.
+    ///   - chance: random numbers, 0 ..< 1, for the jitter.
+    package init(
+        _ settings: DeliverySettings, outbox: any Outbox, upstream: any Upstream,
+        decoder: @escaping @Sendable (CatalogEntry) throws -> ReadingDecoder, time: any TimeSource, logger: Logger,
+        chance: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
+    ) {
+        precondition(settings.batchRecords > 0, "a batch holds at least one record")
+        self.settings = settings
+        self.outbox = outbox
+        self.upstream = upstream
+        self.time = time
+        self.chance = chance
+        sources = SourceCache(decoder: decoder)
+        report = DeliveryReport(output: settings.output, time: time, logger: logger)
+    }
+
+    /// How it is doing; answers at once, whatever the loop does.
+    package nonisolated var status: DeliveryStatus { report.status }
+
+    /// Something was mended, perhaps: ends a wait before the next attempt.
+    package nonisolated func reload() { bell.ring() }
+
+    /// Returns soon after the task is cancelled: a request in flight has `stopGrace` to be answered and settled.
+    package func run() async {
+        var action = DeliveryPlan.Action.load
+        while true {
+            if Task.isCancelled {
+                // What the receiver took is written down, so that it need not be sent twice.
+                guard case .settle = action else { break }
+            }
+            do {
+                action = try await perform(action)
+                storeFailures = 0
+            } catch {
+                if Task.isCancelled { break }
+                await storeFailed(error)
+            }
+        }
+        await upstream.close()
+    }
+
+    /// - Throws: what the store throws; then nothing was changed, and the same action is to be done again.
+    private func perform(_ action: DeliveryPlan.Action) async throws -> DeliveryPlan.Action {
+        report.beat(for: DeliveryService.slack)
+        switch action {
+        case .load:
+            return try await load()
+        case .send(let part):
+            return await send(part)
+        case .settle(let part, let verdict):
+            try await settle(part, verdict)
+            return advance(.settled)
+        case .wait(let deadline):
+            await wait(until: deadline)
+            return Task.isCancelled ? action : advance(.due)
+        }
+    }
+
+    private func advance(_ event: DeliveryPlan.Event) -> DeliveryPlan.Action {
+        let action = plan.handle(event, now: time.uptime(), chance: chance())
+        if case .blocked(let until) = plan.state {
+            report.fault(.blocked, "the receiver refuses every record: \(report.status.lastError ?? "")", nextAttempt: until)
+        }
+        return action
+    }
+
+    // MARK: Taking a slice
+
+    private func load() async throws -> DeliveryPlan.Action {
+        let newest = try await outbox.lastSeq()
+        let offer = try await outbox.offer(output: settings.output, records: settings.batchRecords, age: settings.batchAge)
+        report.end(.store)
+        let now = time.uptime()
+        switch offer {
+        case .slice(let slice):
+            return try await take(slice, newest: newest)
+        case .wait(let until):
+            report.idle()
+            _ = await wait(turnUntil: max(until, now + DeliveryService.shortestWait), orCommitAfter: newest)
+        case .empty:
+            report.idle()
+            _ = await wait(turnUntil: now + DeliveryService.turn, orCommitAfter: newest)
+        }
+        return .load
+    }
+
+    private func take(_ slice: JournalSlice, newest: Int64) async throws -> DeliveryPlan.Action {
+        records.removeAll(keepingCapacity: true)
+        undecodable.removeAll()
+        records.reserveCapacity(slice.polls.count)
+        for stored in slice.polls {
+            switch try await source(of: stored.poll.entry) {
+            case .source(let source):
+                records.append(
+                    BatchRecord(
+                        seq: stored.seq, time: stored.poll.time, clock: stored.poll.clock, source: source,
+                        readings: source.decoder.decode(stored.poll.answers)))
+            case .undecodable(let reason):
+                undecodable.append(Rejection(seq: stored.seq, reason: reason))
+            }
+        }
+        sliceEnd = slice.last
+        // More than a batch behind the newest is backlog; less is only waiting for its turn.
+        historical = newest - slice.last > Int64(settings.batchRecords)
+        if records.isEmpty { try await write(through: sliceEnd, accepted: 0, rejected: []) }
+        return advance(.loaded(records: records.count))
+    }
+
+    private func source(of id: CatalogID) async throws -> SourceCache.Lookup {
+        if let known = sources.known(id) { return known }
+        return sources.learn(id, try await outbox.entry(id))
+    }
+
+    // MARK: Sending
+
+    private func send(_ part: Range<Int>) async -> DeliveryPlan.Action {
+        var part = part
+        var batch = batch(part)
+        let count = await upstream.fitting(batch, bytes: settings.batchBytes)
+        if count < part.count, case .send(let smaller) = advance(.narrowed(records: count)) {
+            part = smaller
+            batch = self.batch(part)
+        }
+        report.sending(bound: settings.requestTimeout + settings.stopGrace + DeliveryService.slack)
+        let settlement = await answer(to: batch)
+        if Task.isCancelled, case .unavailable = settlement { return .load }
+        let action = advance(.answered(settlement))
+        note(settlement, nextAttempt: action)
+        return action
+    }
+
+    private func batch(_ part: Range<Int>) -> Batch {
+        let own = records[part]
+        return Batch(
+            gateway: settings.gateway, site: settings.site, output: settings.output, journalID: settings.journalID,
+            first: own.first?.seq ?? 0, last: own.last?.seq ?? 0, historical: historical, records: Array(own))
+    }
+
+    /// The request runs in a task of its own, since cancelling the service must leave it `stopGrace` to be answered. It is awaited here,
+    /// so it never outlives the call; the timer ends by itself.
+    private func answer(to batch: Batch) async -> Settlement {
+        let (upstream, time, grace) = (upstream, time, settings.stopGrace)
+        let request = Task { await upstream.send(batch) }
+        return await withTaskCancellationHandler {
+            await request.value
+        } onCancel: {
+            Task {
+                try? await time.sleep(until: time.uptime() + grace)
+                request.cancel()
+            }
+        }
+    }
+
+    private func note(_ settlement: Settlement, nextAttempt action: DeliveryPlan.Action) {
+        let next: Uptime? = if case .wait(let until) = action { until } else { nil }
+        switch settlement {
+        case .accepted: report.answered()
+        case .refused(let reason), .tooLarge(let reason): report.answered(refusal: reason)
+        case .unauthorized(let reason): report.fault(.unauthorized, reason, nextAttempt: next)
+        case .unavailable(let reason, _): report.fault(.unavailable, reason, nextAttempt: next)
+        }
+    }
+
+    // MARK: Settling
+
+    private func settle(_ part: Range<Int>, _ verdict: DeliveryPlan.Verdict) async throws {
+        let through = part.upperBound == records.count ? sliceEnd : records[part.upperBound - 1].seq
+        let rejected =
+            switch verdict {
+            case .accepted(let rejected): rejected.map { Rejection(seq: $0.seq, reason: $0.reason) }
+            case .deadLetter(let reason): records[part].map { Rejection(seq: $0.seq, reason: reason) }
+            }
+        try await write(through: through, accepted: part.count - rejected.count, rejected: rejected)
+    }
+
+    /// Settles up to `through`, with the records in between that could not be decoded.
+    private func write(through: Int64, accepted: Int, rejected: [Rejection]) async throws {
+        let own = undecodable.prefix { $0.seq <= through }
+        let all = (rejected + own).sorted { $0.seq < $1.seq }
+        try await outbox.settle(output: settings.output, through: through, accepted: accepted, rejected: all)
+        undecodable.removeFirst(own.count)
+        report.end(.store)
+        report.settled(accepted: accepted, rejected: all)
+    }
+
+    private func storeFailed(_ error: any Error) async {
+        storeFailures += 1
+        let until = time.uptime() + Backoff.delay(attempt: storeFailures, chance: chance())
+        report.fault(.store, "the store does not answer: \(error)", nextAttempt: until)
+        await wait(until: until)
+    }
+
+    // MARK: Waiting
+
+    /// Until the time, a reload or cancellation, turning all the while.
+    private func wait(until deadline: Uptime) async {
+        while !Task.isCancelled, time.uptime() < deadline {
+            if await wait(turnUntil: deadline, orCommitAfter: nil) == .reload { return }
+        }
+    }
+
+    /// Until the time, but one turn at most, a reload, a commit after `seq`, or cancellation.
+    private func wait(turnUntil deadline: Uptime, orCommitAfter seq: Int64?) async -> Wake {
+        let (time, bell, outbox) = (time, bell, outbox)
+        let until = min(deadline, time.uptime() + DeliveryService.turn)
+        report.beat(for: DeliveryService.turn + DeliveryService.slack)
+        return await withTaskGroup(of: Wake.self) { group in
+            group.addTask {
+                try? await time.sleep(until: until)
+                return .time
+            }
+            group.addTask {
+                await bell.wait()
+                return .reload
+            }
+            if let seq {
+                group.addTask {
+                    await outbox.waitForCommit(after: seq)
+                    return .commit
+                }
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? .time
+        }
+    }
+}

@@ -1,0 +1,42 @@
+import Metering
+
+/// How one output is doing, for the status page and the watchdog.
+package struct DeliveryStatus: Hashable, Sendable {
+    package enum State: String, Hashable, Sendable {
+        /// Something is being handed on. Next: idle, retrying, paused, blocked.
+        case delivering
+        /// All is handed on, or waits to fill a batch. Next: delivering.
+        case idle
+        /// The receiver is not reachable or said to come later: heals by itself. Next: delivering.
+        case retrying
+        /// Credentials or URL are refused: someone must act. Next: delivering.
+        case paused
+        /// Everything is refused, or the store does not take the fate of a batch. Next: delivering.
+        case blocked
+    }
+
+    package var state = State.idle
+    package var lastSuccess: Timestamp?
+    /// The last failure in words; stays after it is over.
+    package var lastError: String?
+    /// When the failure that still stands began; nil when none does.
+    package var failingSince: Timestamp?
+    /// When the next request is due while retrying, paused or blocked.
+    package var nextAttempt: Uptime?
+    /// When the loop last turned.
+    package var heartbeat: Uptime
+    /// The loop must turn again by then: every wait it does is bounded.
+    package var heartbeatDue: Uptime
+    package var requests = 0
+    package var failedRequests = 0
+    package var acceptedRecords = 0
+    package var rejectedRecords = 0
+
+    init(now: Uptime, due: Uptime) {
+        heartbeat = now
+        heartbeatDue = due
+    }
+
+    /// False when the loop hangs.
+    package func isAlive(at now: Uptime) -> Bool { now <= heartbeatDue }
+}

@@ -1,0 +1,39 @@
+import Metering
+
+/// The decoders of the catalog entries in use: each profile is parsed once, and its records share one `RecordSource`.
+struct SourceCache {
+    /// Entries kept; beyond it all are forgotten and read again.
+    static let limit = 1024
+
+    enum Lookup {
+        case source(RecordSource)
+        /// No record of this entry can be decoded by this program, however often it is tried.
+        case undecodable(reason: String)
+    }
+
+    private var known: [CatalogID: Lookup] = [:]
+    private let decoder: @Sendable (CatalogEntry) throws -> ReadingDecoder
+
+    init(decoder: @escaping @Sendable (CatalogEntry) throws -> ReadingDecoder) {
+        self.decoder = decoder
+    }
+
+    func known(_ id: CatalogID) -> Lookup? { known[id] }
+
+    /// - Parameter entry: what the catalog has for the id; nil when it has none.
+    mutating func learn(_ id: CatalogID, _ entry: CatalogEntry?) -> Lookup {
+        if known.count >= SourceCache.limit { known.removeAll(keepingCapacity: true) }
+        let lookup = look(at: entry, id)
+        known[id] = lookup
+        return lookup
+    }
+
+    private func look(at entry: CatalogEntry?, _ id: CatalogID) -> Lookup {
+        guard let entry else { return .undecodable(reason: "catalog entry \(id.rawValue) is missing from the database") }
+        do {
+            return .source(RecordSource(entry: entry, decoder: try decoder(entry)))
+        } catch {
+            return .undecodable(reason: "the profile \(entry.profile) of catalog entry \(id.rawValue) cannot be read: \(error)")
+        }
+    }
+}
