@@ -59,7 +59,8 @@ struct DaemonClient {
             let reason = "nothing came in \(DaemonClient.timeLimitSeconds) s"
             throw Failure.unreachable(UnreachableDaemon.text(socket: socket, reason: reason))
         } catch {
-            throw Failure.unreachable(UnreachableDaemon.text(socket: socket, reason: "\(error)"))
+            let reason = (error as? HTTPClientError)?.shortDescription ?? "\(error)"
+            throw Failure.unreachable(UnreachableDaemon.text(socket: socket, reason: reason))
         }
     }
 

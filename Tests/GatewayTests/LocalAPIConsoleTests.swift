@@ -73,6 +73,16 @@ import Testing
         for line in tables.flatMap({ $0.lines(width: width, paint: plain) }) { #expect(line.count <= width) }
     }
 
+    @Test func aNumberIsShownWholeOrNotAtAll() {
+        let table = DeviceListing(cannedStatus().devices, now: cannedNow).table
+        let whole = Set(table.lines(width: nil, paint: plain).flatMap { $0.split(separator: " ").map(String.init) })
+        for width in 20...120 {
+            for word in table.lines(width: width, paint: plain).flatMap({ $0.split(separator: " ").map(String.init) }) {
+                #expect(whole.contains(word) || word == "…" || word.first?.isLetter == true)
+            }
+        }
+    }
+
     @Test func colourAddsNothingButColour() {
         let screen = StatusScreen(cannedStatus(), now: cannedNow)
         let coloured = screen.lines(width: 90, paint: Paint(coloured: true))

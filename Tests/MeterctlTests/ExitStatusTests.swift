@@ -1,5 +1,6 @@
 import Gateway
 import Glibc
+import NIOPosix
 import Testing
 
 /// The real program, against a real server on a real socket or against none.
@@ -11,6 +12,17 @@ import Testing
         #expect(run.error.contains("/tmp/meterctl-none/meterd.sock"))
         #expect(run.error.contains("systemctl status meterd"))
         #expect(run.error.contains("METERD_SOCKET"))
+    }
+
+    /// A stranger on the socket: takes the connection and hangs up.
+    @Test func aDaemonThatHangsUpEndsWith69() async throws {
+        let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { channel in channel.close() }
+            .bind(unixDomainSocketPath: "/tmp/meterctl-hangup-\(getpid()).sock", cleanupExistingSocketFile: true).get()
+        let run = try await meterctl(["status", "--socket", listener.localAddress?.pathname ?? ""])
+        try await listener.close()
+        #expect(run.status == 69)
+        #expect(run.error.contains("does not answer"))
     }
 
     @Test func theSocketComesFromTheEnvironmentUnlessItIsGiven() async throws {

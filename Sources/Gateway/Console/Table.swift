@@ -102,7 +102,9 @@ package struct Table: Sendable {
             let isLast = index == cells.count - 1
             let room = max(0, (width ?? .max) - used)
             guard before.count + text.count <= room else {
-                let fitting = Table.cut(before + text, to: room)
+                // Half a number would be a wrong number, and so would one with the mark beside it.
+                let mark = room < 2 ? "" : " …"
+                let fitting = columns[index].alignment == .left && room > 2 ? Table.cut(before + text, to: room) : mark
                 return Table.withoutTrailingBlanks(line + fitting)
             }
             line += before + paint(text, cell.tone)

@@ -48,6 +48,8 @@ package struct LocalAPIServer: Service {
         try SocketFile.check(socket)
         let refusal = Lock<LocalAPIError?>(nil)
         let application = application(refusal)
+        // NIO removes the file as it closes the socket; this is for the ways out on which it does not come to that.
+        defer { SocketFile.removeUnlessInUse(socket) }
         do {
             try await withStopGrace { try await application.run() }
         } catch let error as IOError {
@@ -56,7 +58,6 @@ package struct LocalAPIServer: Service {
             if let refusal = refusal.withLock({ $0 }) { throw refusal }
             throw error
         }
-        SocketFile.remove(socket)
     }
 
     /// Runs the body until it ends; from `stopGrace` after a graceful shutdown on it is cancelled.
@@ -67,8 +68,8 @@ package struct LocalAPIServer: Service {
                 return true
             }
             tasks.addTask {
-                try? await gracefulShutdown()
-                try? await time.sleep(until: time.uptime() + LocalAPIServer.stopGrace)
+                try await gracefulShutdown()
+                try await time.sleep(until: time.uptime() + LocalAPIServer.stopGrace)
                 return false
             }
             let ended = try await tasks.next() ?? true

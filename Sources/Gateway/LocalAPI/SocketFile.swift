@@ -59,10 +59,11 @@ package enum SocketFile {
         guard chmod(path, mode) == 0 else { throw .refusal(errno, path: path) }
     }
 
-    /// Removes the socket file if it is there.
-    static func remove(_ path: String) {
+    /// Removes a socket file that nobody listens on.
+    static func removeUnlessInUse(_ path: String) {
         var status = stat()
-        if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK { unlink(path) }
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK, probe(path) == ECONNREFUSED else { return }
+        unlink(path)
     }
 
     static func directory(of path: String) -> String {
