@@ -1,0 +1,120 @@
+import Glibc
+import Host
+import Metering
+
+/// The directory that holds the journal's files, held by one process at a time.
+final class DataDirectory {
+    let path: String
+    private var lock: Int32 = -1
+
+    var journal: String { path + "/journal.db" }
+    /// Made when damage was met while running; the next start then checks the whole file.
+    var suspicion: String { path + "/journal.db.suspect" }
+
+    /// Takes the lock.
+    init(path: String) throws(StoreError) {
+        self.path = path
+        var facts = stat()
+        guard stat(path, &facts) == 0, facts.st_mode & S_IFMT == S_IFDIR else {
+            throw StoreError(.directory, "\(path) is no directory; create it, owned by the user meterd runs as", cause: lastErrno())
+        }
+        lock = open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        guard lock >= 0 else {
+            throw StoreError(.directory, "\(path) cannot be written; give it to the user meterd runs as", cause: lastErrno())
+        }
+        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+            let holder = DataDirectory.head(of: path + "/lock", count: 16).flatMap { Int(String(decoding: $0, as: UTF8.self).trimmed) }
+            close(lock)
+            lock = -1
+            let who = holder.map { "process \($0)" } ?? "another process"
+            throw StoreError(.inUse, "\(path) is in use by \(who); stop that meterd first, or set another gateway.data_directory")
+        }
+        let pid = Array("\(getpid())\n".utf8)
+        ftruncate(lock, 0)
+        pwrite(lock, pid, pid.count, 0)
+    }
+
+    deinit { release() }
+
+    func release() {
+        if lock >= 0 { close(lock) }
+        lock = -1
+    }
+
+    /// What is wrong with the file's first 100 bytes; nil for a new file and for one that looks like ours.
+    ///
+    /// - Source: SQLite "Database File Format", 1.3: magic at 0, user version at 60, application id at 68, big endian.
+    /// - Throws: `.newer` and `.foreign`, before SQLite has touched anything.
+    func headerDamage() throws(StoreError) -> String? {
+        guard let header = DataDirectory.head(of: journal, count: 100), !header.isEmpty else { return nil }
+        guard header.count == 100, header.starts(with: Array("SQLite format 3\0".utf8)) else { return "not a database" }
+        func number(at offset: Int) -> Int64 { header[offset..<offset + 4].reduce(Int64(0)) { $0 << 8 | Int64($1) } }
+        // A file that was created and not yet written by its first checkpoint has zeros there.
+        guard number(at: 60) != 0 || number(at: 68) != 0 else { return nil }
+        try Schema.refuseForeign(number(at: 68), path: journal)
+        try Schema.refuseNewer(Int(number(at: 60)), path: journal)
+        return nil
+    }
+
+    var journalBytes: Int {
+        var facts = stat()
+        return stat(journal, &facts) == 0 ? Int(facts.st_size) : 0
+    }
+
+    /// Gives the damaged files names of their own. Returns the new name of the journal.
+    func setAside(at time: Timestamp) throws(StoreError) -> String {
+        let stamp = time.rfc3339.filter { $0 != "-" && $0 != ":" }
+        var target = "\(journal).corrupt-\(stamp)"
+        var copy = 1
+        while access(target, F_OK) == 0 {
+            copy += 1
+            target = "\(journal).corrupt-\(stamp)-\(copy)"
+        }
+        // The WAL first: a cut between the two must not leave it to be replayed into the new database.
+        for suffix in ["-wal", "-shm", ""] where access(journal + suffix, F_OK) == 0 {
+            guard rename(journal + suffix, target + suffix) == 0 else {
+                throw StoreError(.directory, "\(journal + suffix) cannot be renamed; check the owner of \(path)", cause: lastErrno())
+            }
+        }
+        unlink(suspicion)
+        sync()
+        return target
+    }
+
+    func markSuspect() {
+        let file = open(suspicion, O_WRONLY | O_CREAT | O_CLOEXEC, 0o640)
+        if file >= 0 { close(file) }
+    }
+
+    var isSuspect: Bool { access(suspicion, F_OK) == 0 }
+    func clearSuspicion() { unlink(suspicion) }
+
+    /// Makes new names in the directory survive a power cut.
+    func sync() {
+        let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { return }
+        fsync(directory)
+        close(directory)
+    }
+
+    /// The first bytes of a file; nil when it cannot be read.
+    static func head(of path: String, count: Int) -> [UInt8]? {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: count)
+        let got = read(file, &bytes, count)
+        return got < 0 ? nil : Array(bytes[..<got])
+    }
+
+    /// Names this start of the machine; empty where the kernel does not say.
+    static func bootID() -> String {
+        head(of: "/proc/sys/kernel/random/boot_id", count: 64).map { String(decoding: $0, as: UTF8.self).trimmed } ?? ""
+    }
+}
+
+private func lastErrno() -> String { String(cString: strerror(errno)) }
+
+extension String {
+    fileprivate var trimmed: String { String(filter { !$0.isWhitespace && $0 != "\0" }) }
+}

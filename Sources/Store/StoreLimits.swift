@@ -1,0 +1,37 @@
+/// How much the store may keep, and how much it may hold in memory. Everything in it that can grow is bounded here.
+package struct StoreLimits: Hashable, Sendable {
+    /// Sent polls older than this are removed.
+    package var retention: Duration
+    /// Above this many bytes in use, the oldest chunks are removed: sent ones first, then unsent ones, which are counted as lost.
+    package var sizeLimit: Int
+    /// Copies of rejected polls kept for each output; more push out the oldest.
+    package var deadLetters: Int
+    /// Polls that wait in memory for a commit; more push out the oldest, counted as lost.
+    package var ringPolls: Int
+    /// The same in bytes.
+    package var ringBytes: Int
+
+    package init(
+        retention: Duration = .seconds(60 * 86_400), sizeLimit: Int = 2 << 30, deadLetters: Int = 10_000, ringPolls: Int = 20_000,
+        ringBytes: Int = 8 << 20
+    ) {
+        self.retention = retention
+        self.sizeLimit = sizeLimit
+        self.deadLetters = deadLetters
+        self.ringPolls = ringPolls
+        self.ringBytes = ringBytes
+    }
+
+    /// Chunks that retention may remove with one commit, so that a lowered limit does not stall one.
+    static let removalsPerCommit = 16
+    /// How often the oldest chunks are looked at while the size is within its limit.
+    static let retentionInterval: Duration = .seconds(30)
+    /// Rows of the loss table; then the newest row of the same cause is widened instead.
+    static let lossRows: Int64 = 1000
+    /// Decoded chunks kept for the outputs that read at the same place.
+    static let cachedChunks = 2
+    /// Commits whose time is remembered for the age of a batch; polls from before count as old.
+    static let timedCommits = 4096
+    /// Up to this size the whole file is checked at every start; beyond, only when a fault was met while running.
+    static let checkedBytes = 32 << 20
+}
