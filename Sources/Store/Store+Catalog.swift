@@ -1,0 +1,64 @@
+import Evidence
+import Metering
+
+extension Store {
+    /// Keeps what decodes a device's polls. The same content is the same row, for ever.
+    ///
+    /// - Returns: the ids, in the order of the entries.
+    /// - Throws: `.full`, `.io`, `.corrupt`, `.closed`.
+    package func adopt(_ entries: [CatalogEntry]) throws(StoreError) -> [CatalogID] {
+        let connection = try opened()
+        do {
+            var ids: [CatalogID] = []
+            for entry in entries {
+                let fingerprint = Fingerprint(of: entry.canonicalText.utf8).bytes
+                if let id = try known(fingerprint, connection) {
+                    ids.append(id)
+                } else {
+                    ids.append(try insert(entry, fingerprint, connection))
+                }
+            }
+            return ids
+        } catch {
+            fail(error)
+            throw error
+        }
+    }
+
+    package func adopt(_ entry: CatalogEntry) throws(StoreError) -> CatalogID {
+        guard let id = try adopt([entry]).first else { throw StoreError(.sql, "the catalog gave no id; report this") }
+        return id
+    }
+
+    /// - Returns: nil when there is no such row, or when this meterd does not know what is in it.
+    package func entry(_ id: CatalogID) throws(StoreError) -> CatalogEntry? {
+        let statement = try opened().statement(
+            "SELECT device, unit, role, profile, profile_text, invert FROM catalog WHERE id = ?")
+        defer { statement.reset() }
+        try statement.bind([.integer(id.rawValue)])
+        guard try statement.step(), let unit = UInt8(exactly: statement.integer(1)), let role = Role(rawValue: statement.text(2)) else {
+            return nil
+        }
+        return CatalogEntry(
+            device: statement.text(0), unit: unit, role: role, profile: statement.text(3), profileText: statement.text(4),
+            invert: statement.integer(5) != 0)
+    }
+
+    private func known(_ fingerprint: [UInt8], _ connection: Connection) throws(StoreError) -> CatalogID? {
+        try connection.integer("SELECT id FROM catalog WHERE fingerprint = ?", .blob(fingerprint)).map(CatalogID.init)
+    }
+
+    private func insert(_ entry: CatalogEntry, _ fingerprint: [UInt8], _ connection: Connection) throws(StoreError) -> CatalogID {
+        try connection.transaction { () throws(StoreError) -> CatalogID in
+            try connection.run(
+                """
+                INSERT INTO catalog (fingerprint, device, unit, role, invert, profile, profile_text) VALUES (?, ?, ?, ?, ?, ?, ?)
+                """, .blob(fingerprint), .text(entry.device), .integer(Int64(entry.unit)), .text(entry.role.rawValue),
+                .integer(entry.invert ? 1 : 0), .text(entry.profile), .text(entry.profileText))
+            guard let id = try known(fingerprint, connection) else {
+                throw StoreError(.sql, "\(connection.path): a catalog row vanished; report this")
+            }
+            return id
+        }
+    }
+}

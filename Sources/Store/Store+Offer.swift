@@ -1,0 +1,191 @@
+import Host
+import Metering
+
+extension Store {
+    /// What this output may be handed now. The same range again until it is settled.
+    ///
+    /// - Parameters:
+    ///   - records: polls in a range at most, 1 or more; must not change while a batch may be under way, or a crash gives other ranges.
+    ///   - age: a shorter range is offered once its oldest poll has been committed for this long.
+    /// - Throws: `.misuse` for an output that was not named at `open`; `.io`, which heals; `.corrupt`; `.closed`.
+    package func offer(output name: String, records: Int, age: Duration) throws(StoreError) -> SliceOffer {
+        guard var outbox = outboxes[name] else { throw unknown(name) }
+        let now = time.uptime()
+        if outbox.skip(to: books.firstSeq, records: records) { store(outbox) }
+        // A range whose every chunk is damaged is passed over; a bound keeps one call short.
+        for _ in 0..<StoreLimits.emptyRangesPerOffer {
+            if outbox.pending == nil {
+                guard outbox.available > 0 else {
+                    // Behind the horizon more may be kept: the next commit, or the writer's tick, opens it.
+                    return outbox.horizon < books.lastSeq ? .wait(until: now + StoreLimits.horizonWait) : .empty
+                }
+                if outbox.available < records, let since = commitTime(of: outbox.cursor + 1), now < since + age {
+                    return .wait(until: since + age)
+                }
+            }
+            guard let range = outbox.next(records: records) else { return .empty }
+            outboxes[name] = outbox
+            let polls = try polls(in: range)
+            if !polls.isEmpty { return .slice(JournalSlice(first: range.lowerBound, last: range.upperBound, polls: polls)) }
+            outbox.settle(through: range.upperBound, accepted: 0, rejected: 0)
+            store(outbox)
+        }
+        return .wait(until: now)
+    }
+
+    /// Moves the cursor at once; it is on the disk with the next commit. Twice is harmless.
+    ///
+    /// - Parameters:
+    ///   - through: the last seq whose fate is known; within the range that was offered.
+    ///   - accepted: polls that the receiver took.
+    ///   - rejected: polls that it refused for good; each is kept as a dead letter.
+    /// - Throws: `.misuse`; `.io` and `.corrupt` when a rejected poll cannot be read; then nothing moved.
+    package func settle(output name: String, through: Int64, accepted: Int, rejected: [Rejection]) throws(StoreError) {
+        guard var outbox = outboxes[name] else { throw unknown(name) }
+        guard through > outbox.cursor else { return }
+        guard let pending = outbox.pending, pending.contains(through) else {
+            throw StoreError(.misuse, "output \(name): settled through \(through), which was not offered; report this")
+        }
+        var letters: [PendingDeadLetter] = []
+        for rejection in rejected where pending.contains(rejection.seq) { letters.append(try deadLetter(rejection, of: outbox.id)) }
+        outbox.settle(through: through, accepted: accepted, rejected: letters.count)
+        deadLetters.append(contentsOf: letters)
+        store(outbox)
+    }
+
+    /// Committed polls, in order of seq.
+    ///
+    /// - Parameter limit: the first so many of them.
+    package func read(first: Int64, last: Int64, limit: Int) throws(StoreError) -> [StoredPoll] {
+        let upper = min(last, books.lastSeq)
+        let lower = max(first, books.firstSeq)
+        guard lower <= upper, limit > 0 else { return [] }
+        return try polls(in: lower...min(upper, lower.addingReportingOverflow(Int64(limit) - 1).partialValue))
+    }
+
+    /// An output that a retention or status computation knows nothing of yet: everything up to here has been handed to all.
+    var sentThrough: Int64 { outputNames.compactMap { outboxes[$0]?.cursor }.min() ?? books.lastSeq }
+
+    func remember(commit lastSeq: Int64, at: Uptime) {
+        if commitTimes.count >= StoreLimits.timedCommits {
+            let dropped = StoreLimits.timedCommits / 2
+            openedAt = max(openedAt, commitTimes[dropped - 1].lastSeq)
+            commitTimes.removeFirst(dropped)
+        }
+        commitTimes.append((lastSeq, at))
+    }
+
+    /// When a poll was committed; nil when that was before this start, or too long ago to be remembered.
+    private func commitTime(of seq: Int64) -> Uptime? {
+        guard seq > openedAt else { return nil }
+        var low = 0
+        var high = commitTimes.count
+        while low < high {
+            let middle = (low + high) / 2
+            if commitTimes[middle].lastSeq < seq { low = middle + 1 } else { high = middle }
+        }
+        return low < commitTimes.count ? commitTimes[low].at : nil
+    }
+
+    private func store(_ outbox: Outbox) {
+        outboxes[outbox.name] = outbox
+        isDirty = true
+    }
+
+    private func unknown(_ name: String) -> StoreError {
+        StoreError(.misuse, "output \(name) was not named when the store was opened; report this")
+    }
+
+    func polls(in range: ClosedRange<Int64>) throws(StoreError) -> [StoredPoll] {
+        var found: [StoredPoll] = []
+        for chunk in try chunks(in: range) {
+            guard let polls = try decoded(chunk) else { continue }
+            let skipped = Int(max(0, range.lowerBound - chunk.firstSeq))
+            let wanted = Int(min(range.upperBound, chunk.lastSeq) - chunk.firstSeq) + 1
+            for index in skipped..<max(skipped, min(wanted, polls.polls.count)) {
+                found.append(StoredPoll(seq: chunk.firstSeq + Int64(index), poll: polls.polls[index].poll))
+            }
+        }
+        return found
+    }
+
+    /// The chunks that hold some of the range, without their bodies.
+    private func chunks(in range: ClosedRange<Int64>) throws(StoreError) -> [ChunkSummary] {
+        try summaries(
+            """
+            \(Store.summaryColumns) WHERE first_seq >= coalesce((SELECT max(first_seq) FROM chunk WHERE first_seq <= ?1), ?1)
+            AND first_seq <= ?2 AND last_seq >= ?1 ORDER BY first_seq
+            """, [.integer(range.lowerBound), .integer(range.upperBound)])
+    }
+
+    static var summaryColumns: String {
+        "SELECT first_seq, last_seq, polls, readings, first_time, last_time, length(body) FROM chunk"
+    }
+
+    func summaries(_ sql: String, _ values: [SQLValue]) throws(StoreError) -> [ChunkSummary] {
+        let statement = try opened().statement(sql)
+        defer { statement.reset() }
+        var found: [ChunkSummary] = []
+        do {
+            try statement.bind(values)
+            while try statement.step() {
+                found.append(
+                    ChunkSummary(
+                        firstSeq: statement.integer(0), lastSeq: statement.integer(1), polls: Int(statement.integer(2)),
+                        readings: Int(statement.integer(3)), firstTime: Timestamp(milliseconds: statement.integer(4)),
+                        lastTime: Timestamp(milliseconds: statement.integer(5)), bytes: Int(statement.integer(6))))
+            }
+        } catch {
+            fail(error)
+            throw error
+        }
+        return found
+    }
+
+    /// A chunk's polls; nil when it is damaged, which is counted once.
+    func decoded(_ chunk: ChunkSummary) throws(StoreError) -> CachedChunk? {
+        if let known = cache.first(where: { $0.firstSeq == chunk.firstSeq }) { return known }
+        guard !damagedChunks.contains(chunk.firstSeq) else { return nil }
+        let statement = try opened().statement("SELECT run, body FROM chunk WHERE first_seq = ?")
+        defer { statement.reset() }
+        do {
+            try statement.bind([.integer(chunk.firstSeq)])
+            guard try statement.step() else { return nil }
+            let polls: [CountedPoll]
+            do { polls = try ChunkDecoder.decode(statement.blob(1)) } catch {
+                noteDamage(chunk, what: error.what)
+                return nil
+            }
+            let read = CachedChunk(firstSeq: chunk.firstSeq, run: statement.integer(0), polls: polls)
+            if cache.count >= StoreLimits.cachedChunks { cache.removeFirst() }
+            cache.append(read)
+            return read
+        } catch {
+            fail(error)
+            guard error.code == .corrupt else { throw error }
+            noteDamage(chunk, what: error.cause ?? error.message)
+            return nil
+        }
+    }
+
+    private func noteDamage(_ chunk: ChunkSummary, what: String) {
+        guard damagedChunks.insert(chunk.firstSeq).inserted else { return }
+        files?.markSuspect()
+        logger.error(
+            "a chunk of the journal cannot be read; its polls are lost",
+            metadata: [
+                "store.first_seq": "\(chunk.firstSeq)", "store.last_seq": "\(chunk.lastSeq)", "store.reason": "\(what)",
+            ])
+        note(
+            Loss(
+                cause: .damaged, seqs: chunk.firstSeq...max(chunk.firstSeq, chunk.lastSeq), polls: chunk.polls,
+                readings: chunk.readings, firstTime: chunk.firstTime, lastTime: chunk.lastTime))
+    }
+}
+
+extension StoreLimits {
+    /// Ranges without a readable poll that one offer passes over.
+    static let emptyRangesPerOffer = 64
+    /// How long an output waits that has come to its horizon, if no commit wakes it.
+    static let horizonWait: Duration = .seconds(1)
+}

@@ -1,0 +1,153 @@
+import Host
+import Metering
+
+extension Store {
+    func start(outputs: [String]) throws(StoreError) {
+        let files = try DataDirectory(path: directory)
+        self.files = files
+        try openOrReplace(files)
+        let connection = try opened()
+        openedAt = books.lastSeq
+        try connection.transaction { () throws(StoreError) in
+            try connection.run(
+                "INSERT INTO run (boot, opened, opened_uptime) VALUES (?, ?, ?)", .text(DataDirectory.bootID()),
+                .integer(time.wall().milliseconds), .integer(time.uptime().nanoseconds))
+            run = try connection.integer("SELECT max(id) FROM run") ?? 0
+            for name in outputs { try openOutput(name, connection) }
+        }
+        files.clearSuspicion()
+        files.sync()
+        commits.advance(to: books.lastSeq)
+    }
+
+    private func openOrReplace(_ files: DataDirectory) throws(StoreError) {
+        if let damage = try files.headerDamage() {
+            try replace(files, reason: damage)
+            return
+        }
+        do {
+            try load(try openFile(files, checking: true))
+        } catch {
+            // A table or column that should be there and is not is damage too.
+            guard error.code == .corrupt || error.code == .sql else { throw error }
+            connection?.closeUntouched()
+            connection = nil
+            try replace(files, reason: error.cause ?? error.message)
+        }
+    }
+
+    private func replace(_ files: DataDirectory, reason: String) throws(StoreError) {
+        let name = try files.setAside(at: time.wall())
+        report.quarantined = name
+        report.reason = reason
+        logger.error(
+            "the journal was damaged and set aside; a new one is begun",
+            metadata: ["store.file": "\(name)", "store.reason": "\(reason)"])
+        try load(try openFile(files, checking: false))
+    }
+
+    private func load(_ opened: Connection) throws(StoreError) {
+        connection = opened
+        try loadBooks(opened)
+        try loadDamage(opened)
+    }
+
+    /// Opens, checks, migrates. On failure nothing stays open, and a file that is not ours stays as it was.
+    private func openFile(_ files: DataDirectory, checking: Bool) throws(StoreError) -> Connection {
+        let connection = try Connection(path: files.journal)
+        do {
+            try Schema.check(connection)
+            try connection.configure()
+            report.migratedFrom = try Schema.migrate(
+                connection, created: time.wall().milliseconds, journalID: randomHex(bytes: 16))
+            if checking { try check(connection, files) }
+            return connection
+        } catch {
+            connection.closeUntouched()
+            throw error
+        }
+    }
+
+    private func check(_ connection: Connection, _ files: DataDirectory) throws(StoreError) {
+        guard files.isSuspect || files.journalBytes <= StoreLimits.checkedBytes else { return }
+        let found = try connection.text("PRAGMA quick_check(1)")
+        guard found == "ok" else {
+            throw StoreError(.corrupt, "\(connection.path) is damaged", cause: "quick_check: \(found ?? "no answer")")
+        }
+    }
+
+    private func loadBooks(_ connection: Connection) throws(StoreError) {
+        let statement = try connection.statement(
+            "SELECT journal_id, last_seq, polls, readings, lost_polls, lost_readings, commits FROM journal")
+        defer { statement.reset() }
+        guard try statement.step() else {
+            throw StoreError(.corrupt, "\(connection.path) is damaged; restart meterd", cause: "no journal row")
+        }
+        report.journalID = statement.text(0)
+        books.lastSeq = statement.integer(1)
+        books.polls = Int(statement.integer(2))
+        books.readings = Int(statement.integer(3))
+        books.lostPolls = Int(statement.integer(4))
+        books.lostReadings = Int(statement.integer(5))
+        books.commits = statement.integer(6)
+        books.firstSeq = try connection.integer("SELECT min(first_seq) FROM chunk") ?? books.lastSeq + 1
+        books.usedBytes = try connection.usedBytes()
+    }
+
+    private func loadDamage(_ connection: Connection) throws(StoreError) {
+        let statement = try connection.statement("SELECT first_seq FROM loss WHERE cause = 'damaged'")
+        defer { statement.reset() }
+        while try statement.step() { damagedChunks.insert(statement.integer(0)) }
+    }
+
+    private func openOutput(_ name: String, _ connection: Connection) throws(StoreError) {
+        try connection.run(
+            """
+            INSERT INTO output (name, cursor, pending_end, horizon, accepted, rejected, dead_letters, dead_letters_dropped)
+            VALUES (?1, ?2, ?2, ?3, 0, 0, 0, 0) ON CONFLICT DO NOTHING
+            """, .text(name), .integer(books.firstSeq - 1), .integer(books.lastSeq))
+        let statement = try connection.statement(
+            """
+            SELECT id, cursor, pending_end, horizon, accepted, rejected, dead_letters, dead_letters_dropped FROM output WHERE name = ?
+            """)
+        defer { statement.reset() }
+        try statement.bind([.text(name)])
+        guard try statement.step() else { return }
+        outboxes[name] = Outbox(
+            id: statement.integer(0), name: name, cursor: statement.integer(1), pendingEnd: statement.integer(2),
+            horizon: statement.integer(3), accepted: Int(statement.integer(4)), rejected: Int(statement.integer(5)),
+            deadLetters: Int(statement.integer(6)), deadLettersDropped: Int(statement.integer(7)))
+        if !outputNames.contains(name) { outputNames.append(name) }
+    }
+
+    /// The connection; after an I/O error a new one, once everything that the old one may have written is known to be on the disk.
+    func opened() throws(StoreError) -> Connection {
+        if let connection { return connection }
+        guard !isClosed, let files else { throw StoreError(.closed, "the store is closed; open it again") }
+        let connection = try openFile(files, checking: false)
+        // The kernel forgets pages whose flush failed, so what the WAL seems to hold may not be on the disk. Copied into the database
+        // and flushed there it is; then the WAL begins anew.
+        do {
+            try connection.checkpoint()
+            try settleDoubt(connection)
+        } catch {
+            connection.closeUntouched()
+            throw error
+        }
+        self.connection = connection
+        logger.info("the journal is open again", metadata: ["store.file": "\(files.journal)"])
+        return connection
+    }
+
+    /// Whether the commit that failed is in the file after all.
+    private func settleDoubt(_ connection: Connection) throws(StoreError) {
+        let commits = try connection.integer("SELECT commits FROM journal")
+        if let staged = inDoubt, commits == staged.books.commits { adopt(staged) } else { inDoubt = nil }
+    }
+}
+
+func randomHex(bytes count: Int) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    var generator = SystemRandomNumberGenerator()
+    return String(decoding: (0..<2 * count).map { _ in digits[Int.random(in: 0..<16, using: &generator)] }, as: UTF8.self)
+}

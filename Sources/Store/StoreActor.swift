@@ -1,0 +1,142 @@
+import Host
+import Logging
+import Metering
+
+/// The one owner of the journal's file. Polls go in by `commit`, ranges of them go out by `offer`, their fate comes back by `settle`.
+///
+/// It blocks in SQLite on a thread of its own. What outputs are handed is always committed; what `commit` returned for survives a cut.
+package actor Store {
+    let directory: String
+    let limits: StoreLimits
+    let time: any TimeSource
+    let logger: Logger
+    /// Wakes whoever waits for something new.
+    package nonisolated let commits = CommitSignal()
+
+    private let thread = ThreadExecutor(name: "store")
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    var files: DataDirectory?
+    /// Nil after an I/O error, until the file is opened anew.
+    var connection: Connection?
+    var isClosed = false
+
+    var report = OpenReport()
+    var books = Books()
+    /// A commit of which it is not known whether it is in the file.
+    var inDoubt: StagedCommit?
+    var run: Int64 = 0
+    /// The last seq when the file was opened: polls up to here count as old.
+    var openedAt: Int64 = 0
+    var outboxes: [String: Outbox] = [:]
+    /// The configured outputs, in order.
+    var outputNames: [String] = []
+    /// Something waits for a commit although no poll does.
+    var isDirty = false
+    var deadLetters: [PendingDeadLetter] = []
+    var losses: [Loss] = []
+    var damagedChunks: Set<Int64> = []
+    var commitTimes: [(lastSeq: Int64, at: Uptime)] = []
+    var cache: [CachedChunk] = []
+    var lastRetention: Uptime?
+
+    private init(directory: String, limits: StoreLimits, time: any TimeSource, logger: Logger) {
+        self.directory = directory
+        self.limits = limits
+        self.time = time
+        self.logger = logger
+    }
+
+    deinit { thread.stop() }
+
+    /// Takes the directory, opens or makes its `journal.db`, migrates it, and sets a damaged one aside.
+    ///
+    /// - Parameters:
+    ///   - directory: exists and may be written.
+    ///   - outputs: names of the configured outputs; a new one starts at the journal's beginning, a known one at its cursor.
+    /// - Throws: `.inUse`, `.directory`, `.newer`, `.foreign`, `.full`, `.io`.
+    package static func open(
+        directory: String, outputs: [String], time: any TimeSource, limits: StoreLimits = StoreLimits(), logger: Logger
+    ) async throws(StoreError) -> Store {
+        let store = Store(directory: directory, limits: limits, time: time, logger: logger)
+        try await store.start(outputs: outputs)
+        return store
+    }
+
+    /// What opening found.
+    package var openReport: OpenReport { report }
+
+    /// Closes the file and gives the directory free. Everything later throws `.closed`. What was settled since the last commit is
+    /// committed first.
+    package func close() {
+        guard !isClosed else { return }
+        if isDirty { _ = try? commit([]) }
+        isClosed = true
+        connection?.close()
+        connection = nil
+        files?.release()
+        files = nil
+    }
+
+    /// The journal in figures; costs no reading.
+    package func journalState() -> JournalState {
+        JournalState(
+            journalID: report.journalID, firstSeq: books.firstSeq, lastSeq: books.lastSeq, polls: books.polls, readings: books.readings,
+            bytes: books.usedBytes, lostPolls: books.lostPolls + losses.reduce(0) { $0 + $1.polls },
+            lostReadings: books.lostReadings + losses.reduce(0) { $0 + $1.readings })
+    }
+
+    /// The configured outputs, in their order; costs no reading.
+    package func outputStates() -> [OutputState] {
+        outputNames.compactMap { outboxes[$0] }.map { outbox in
+            OutputState(
+                name: outbox.name, cursor: outbox.cursor,
+                backlogPolls: Int(max(0, books.lastSeq - max(outbox.cursor, books.firstSeq - 1))), acceptedPolls: outbox.accepted,
+                rejectedPolls: outbox.rejected,
+                deadLetters: outbox.deadLetters + deadLetters.reduce(0) { $0 + ($1.output == outbox.id ? 1 : 0) })
+        }
+    }
+}
+
+/// What opening the store found.
+package struct OpenReport: Hashable, Sendable {
+    /// Names this database.
+    package var journalID = ""
+    /// The path that a damaged file now has; nil when there was none.
+    package var quarantined: String?
+    /// What was wrong with it.
+    package var reason: String?
+    /// The format the file had; 0 when it was made new.
+    package var migratedFrom = 0
+
+    package init() {}
+}
+
+/// The counters, as the last commit left them.
+struct Books: Hashable, Sendable {
+    /// The lowest seq still kept; `lastSeq` + 1 when there is none.
+    var firstSeq: Int64 = 1
+    var lastSeq: Int64 = 0
+    var polls = 0
+    var readings = 0
+    var lostPolls = 0
+    var lostReadings = 0
+    var usedBytes = 0
+    /// Rises with every commit: tells after an I/O error whether that commit is in the file.
+    var commits: Int64 = 0
+}
+
+struct PendingDeadLetter: Hashable, Sendable {
+    var output: Int64
+    var seq: Int64
+    var reason: String
+    var rejected: Timestamp
+    var run: Int64?
+    var body: [UInt8]?
+}
+
+struct CachedChunk {
+    var firstSeq: Int64
+    var run: Int64
+    var polls: [CountedPoll]
+}
