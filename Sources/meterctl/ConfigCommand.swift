@@ -17,8 +17,8 @@ struct ConfigCheckCommand: AsyncParsableCommand {
         commandName: "check",
         abstract: "Check a configuration file without starting anything.",
         discussion: """
-            Every problem is printed, each as file:line:column: key: what is wrong; how to mend it. Exits 0 when the file is valid, 65 when \
-            it is not. The daemon need not run.
+            Every problem is printed, each as file:line:column: key: what is wrong; how to mend it. Exits 0 when the file is valid, 65 \
+            when it is not. The daemon need not run.
 
             Example:
               meterctl config check /etc/meterd/meterd.toml

@@ -141,10 +141,8 @@ import Testing
 
     @Test func aRedrawnScreenFitsAndSaysWhatItLeavesOut() {
         let text = Screen.redraw((1...10).map { "line \($0)" }, height: 5)
-        #expect(
-            text
-                == "\u{1B}[Hline 1\u{1B}[K\nline 2\u{1B}[K\nline 3\u{1B}[K\nand 7 more lines: make the terminal taller, or name a device\u{1B}[K\n\u{1B}[J"
-        )
+        let lines = ["line 1", "line 2", "line 3", "and 7 more lines: make the terminal taller, or name a device"]
+        #expect(text == "\u{1B}[H" + lines.map { $0 + "\u{1B}[K\n" }.joined() + "\u{1B}[J")
     }
 
     @Test func figuresAreReadable() {

@@ -5,6 +5,7 @@ import Logging
 import Metering
 import NIOPosix
 import ServiceLifecycle
+import TestSupport
 
 /// 2026-11-24T06:00:00.000Z, the time of everything canned here.
 let cannedNow = Timestamp(milliseconds: 1_795_500_000_000)
@@ -95,36 +96,14 @@ struct CannedView: GatewayView {
     }
 }
 
-/// A new directory under /tmp, short enough for sockets, removed afterwards.
+/// A new directory, removed afterwards.
 func withTemporaryDirectory<Result>(_ body: (String) async throws -> Result) async throws -> Result {
-    var template = Array("/tmp/meterd-api-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw FixtureError.system(errno) }
-    let path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-    let result: Result
-    do {
-        result = try await body(path)
-    } catch {
-        removeAll(path)
-        throw error
-    }
-    removeAll(path)
-    return result
+    let path = try TemporaryFolder.make("api")
+    defer { TemporaryFolder.remove(path) }
+    return try await body(path)
 }
 
-private func removeAll(_ path: String) {
-    if let directory = opendir(path) {
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { unlink("\(path)/\(name)") }
-        }
-        closedir(directory)
-    }
-    rmdir(path)
-}
-
-enum FixtureError: Error { case system(Int32), notListening }
+enum FixtureError: Error { case system(Int32) }
 
 let quietLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 

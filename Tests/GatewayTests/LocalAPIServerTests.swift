@@ -101,7 +101,7 @@ import Testing
             let descriptor = open(file, O_CREAT | O_WRONLY, 0o600)
             close(descriptor)
             let cases: [(String, LocalAPIError.Code, String)] = [
-                ("\(directory)/\(String(repeating: "x", count: 100))", .pathTooLong, "107"),
+                ("\(directory)/\(String(repeating: "x", count: 108))", .pathTooLong, "107"),
                 ("\(directory)/none/api.sock", .directoryMissing, "RuntimeDirectory=meterd"),
                 ("\(file)/api.sock", .directoryMissing, "is not a directory"),
                 (file, .notASocket, "is not a socket"),

@@ -1,10 +1,10 @@
 import Gateway
-import Glibc
 import Host
 import Logging
 import Metering
 import NIOPosix
 import ServiceLifecycle
+import TestSupport
 
 /// One meter, one output, answered from the can.
 struct CannedGateway: GatewayView {
@@ -50,14 +50,10 @@ struct CannedGateway: GatewayView {
     }
 }
 
-enum CannedGatewayError: Error { case noDirectory(Int32) }
-
 /// Runs a real server for the body, on a socket in a new directory.
 func withGateway(_ view: CannedGateway = CannedGateway(), _ body: @escaping @Sendable (String) async throws -> Void) async throws {
-    var template = Array("/tmp/meterctl-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw CannedGatewayError.noDirectory(errno) }
-    let directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-    defer { rmdir(directory) }
+    let directory = try TemporaryFolder.make("ctl")
+    defer { TemporaryFolder.remove(directory) }
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let (listening, listens) = AsyncStream.makeStream(of: Void.self)
     let socket = "\(directory)/api.sock"

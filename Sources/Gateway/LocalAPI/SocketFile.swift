@@ -72,7 +72,8 @@ package enum SocketFile {
     }
 
     static func missingText(_ path: String) -> String {
-        "\(directory(of: path)) is not a directory; create it (systemd does with RuntimeDirectory=meterd), or set [api] socket to another path"
+        let cure = "create it (systemd does with RuntimeDirectory=meterd), or set [api] socket to another path"
+        return "\(directory(of: path)) is not a directory; \(cure)"
     }
 
     static func inUseText(_ path: String) -> String {
