@@ -13,16 +13,18 @@ package enum PollAction: Hashable, Sendable {
 
 /// Decides which device of a bus is visited when. A value: it takes the time and what happened, and says what to do.
 ///
-/// Point classes are due at multiples of their period on the wall clock; the device whose deadline (slot + period) is earliest goes first.
-/// A slot that went by unserved keeps its early deadline, so nobody starves; but it is served once, and the slots missed meanwhile are
-/// counted, never made up. Due times are kept as uptimes: a step of the wall clock shifts the next slots by less than a period, and
-/// neither stops nor bursts polls.
+/// Point classes are due at multiples of their period on the wall clock; the device whose deadline (slot + period, 5 s at most) is
+/// earliest goes first. A slot that went by unserved keeps its early deadline, so nobody starves; but it is served once, and the slots
+/// missed meanwhile are counted, never made up. Due times are kept as uptimes: a step of the wall clock shifts the next slots by less
+/// than a period, and neither stops nor bursts polls.
 ///
 /// A device goes offline after failing for 3 s and 2 visits. It is then probed with growing delay, and one answer brings it back.
 package struct PollPlan: Sendable {
     static let offlineAfter = Duration.seconds(3)
     static let offlineAfterVisits = 2
     static let reopenInterval = Duration.seconds(30)
+    /// The longest that a slot is put off for others. A slow class would lose a slot each time if it waited for its whole period.
+    static let patience = Duration.seconds(5)
 
     package enum DeviceState: Hashable, Sendable {
         /// Not heard yet.
@@ -134,7 +136,7 @@ package struct PollPlan: Sendable {
         var first: (due: Uptime, deadline: Uptime)?
         for slot in device.slots {
             guard let due = slot.due else { continue }
-            let deadline = due + (slot.period ?? .seconds(1))
+            let deadline = due + min(slot.period ?? .seconds(1), PollPlan.patience)
             first = first.map { (min($0.due, due), min($0.deadline, deadline)) } ?? (due, deadline)
         }
         return first

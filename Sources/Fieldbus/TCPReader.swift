@@ -46,7 +46,8 @@ package actor TCPReader: RegisterReader, FaultExplaining {
 
     package func read(_ blocks: [Block], unit: UInt8) async -> Visit {
         var failure: BusError?
-        let visit = Visit(asking: blocks, time: time, requests: { requests }) { block in
+        let before = requests
+        var visit = Visit(asking: blocks, time: time) { block in
             let request = ReadRequest(unit: unit, block: block)
             // What a device would say, without troubling it.
             guard request.isLegal else { return .fault(.exception(2)) }
@@ -55,6 +56,7 @@ package actor TCPReader: RegisterReader, FaultExplaining {
                 return .fault(error.fault)
             }
         }
+        visit.requests = requests - before
         error.withLock { $0 = failure }
         return visit
     }
