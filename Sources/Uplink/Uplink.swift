@@ -6,7 +6,7 @@ import Metering
 
 /// One destination that takes batches.
 ///
-/// Conformers: `HTTPUpstream`, and a recording one in tests.
+/// Conformers: `HTTPUpstream`, and a recording one in tests. `send` ends soon after its task is cancelled.
 package protocol Upstream: Sendable {
     /// Returns once the fate of the batch is known: the response was read, not the socket written. Never throws: a failure is an answer.
     func send(_ batch: Batch) async -> Settlement
@@ -15,10 +15,6 @@ package protocol Upstream: Sendable {
     /// At least 1, however small `bytes`: one record is the least that can be sent. The same batch always gives the same number.
     func fitting(_ batch: Batch, bytes: Int) async -> Int
     func close() async
-}
-
-extension Upstream {
-    package func fitting(_ batch: Batch, bytes: Int) async -> Int { batch.records.count }
 }
 
 /// What one request carries: a contiguous range of the journal. The same range has the same id, whenever it is sent.

@@ -6,7 +6,9 @@ import NIOHTTP1
 enum TransportFault {
     static func sentence(_ error: any Error, timeout: Duration) -> String {
         if error is CancellationError { return "stopped before an answer came" }
-        if error is HTTPParserError { return "what came back is not HTTP" }
+        if let error = error as? HTTPParserError {
+            return error == .invalidEOFState ? cutShort : "what came back is not HTTP"
+        }
         if let error = error as? HTTPClientError, let sentence = clientSentence(error, timeout) { return sentence }
         let text = String(describing: error)
         for (mark, sentence) in marks where text.contains(mark) { return sentence }
@@ -25,12 +27,14 @@ enum TransportFault {
         case .connectTimeout, .getConnectionFromPoolTimeout: "the connection was not made in time"
         case .deadlineExceeded, .readTimeout, .writeTimeout: noAnswer(timeout)
         case .tlsHandshakeTimeout: "the TLS handshake was not done in time"
-        case .remoteConnectionClosed, .uncleanShutdown: "the connection was closed before the whole answer had come"
+        case .remoteConnectionClosed, .uncleanShutdown: cutShort
         case .cancelled, .requestStreamCancelled: "stopped before an answer came"
         case .alreadyShutdown: "the HTTP client is closed"
         default: isConfigurationFault(error) ? "the output's url is not one that can be sent to (\(error.shortDescription))" : nil
         }
     }
+
+    private static let cutShort = "the connection was closed before the whole answer had come"
 
     static func noAnswer(_ timeout: Duration) -> String { "no answer within \(timeout.seconds) s" }
 
@@ -47,7 +51,7 @@ enum TransportFault {
         ("CERTIFICATE_REQUIRED", "the receiver wants a TLS client certificate"),
         ("UNKNOWN_CA", "the receiver does not trust our TLS certificate"),
         ("handshakeFailed", "the TLS handshake failed"),
-        ("uncleanShutdown", "the connection was closed before the whole answer had come"),
+        ("uncleanShutdown", cutShort),
         ("DNS error", "the host name cannot be resolved"),
         ("SocketAddressError", "the host name cannot be resolved"),
         ("errno: 111", "connection refused: nothing listens at that port"),
