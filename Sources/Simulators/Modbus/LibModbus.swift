@@ -3,22 +3,29 @@ import Glibc
 
 /// A libmodbus context that serves: it takes requests off a descriptor and puts good answers on it. Used by one thread at a time.
 final class LibModbus {
-    private let context: OpaquePointer
+    private var context: OpaquePointer
     private let framing: Framing
 
     init(_ framing: Framing) throws(SimulatorError) {
         self.framing = framing
+        guard let made = LibModbus.context(framing) else {
+            throw SimulatorError(.unavailable, "libmodbus has no memory for a context", errorNumber: errno)
+        }
+        context = made
+    }
+
+    private static func context(_ framing: Framing) -> OpaquePointer? {
         // Neither is ever connected: the descriptor is set before each use.
         let made: OpaquePointer? =
             switch framing {
             case .tcp: modbus_new_tcp_pi(nil, "0")
-            case .rtu: modbus_new_rtu("/dev/null", 9600, UInt8(ascii: "N").signed, 8, 1)
+            case .rtu: modbus_new_rtu("/dev/null", 9600, CChar(bitPattern: UInt8(ascii: "N")), 8, 1)
             }
-        guard let made else { throw SimulatorError(.unavailable, "libmodbus has no memory for a context", errorNumber: errno) }
-        context = made
+        guard let made else { return nil }
         // What is left of a begun request must come at once: one server thread waits for it.
-        modbus_set_byte_timeout(context, 0, 200_000)
-        modbus_set_response_timeout(context, 0, 200_000)
+        modbus_set_byte_timeout(made, 0, 200_000)
+        modbus_set_response_timeout(made, 0, 200_000)
+        return made
     }
 
     deinit { modbus_free(context) }
@@ -39,11 +46,12 @@ final class LibModbus {
 
     func receive() -> Received {
         var buffer = [UInt8](repeating: 0, count: Int(MODBUS_MAX_ADU_LENGTH))
-        // Length 0 on RTU: libmodbus read a frame for another slave than its own, unchecked. Ours are many, so we check.
         let length = modbus_receive(context, &buffer)
         guard length >= 0 else {
             return errno == ECONNRESET || errno == EBADF || errno == EIO || errno == EPIPE ? .closed : .noise
         }
+        // 0 on RTU: libmodbus read, unchecked, a frame for another slave than its own. Ours are many, so we check.
+        if length == 0 { expectRequestNext() }
         let count = length > 0 ? Int(length) : LibModbus.rtuLength(buffer)
         guard count <= buffer.count else { return .noise }
         let frame = Array(buffer[..<count])
@@ -53,6 +61,14 @@ final class LibModbus {
             }
         }
         return framing.request(frame).map { .request($0) } ?? .noise
+    }
+
+    /// After a frame for another slave libmodbus would take the next one for that slave's answer and ignore it. A new context does not.
+    private func expectRequestNext() {
+        guard let fresh = LibModbus.context(framing) else { return }
+        modbus_set_socket(fresh, modbus_get_socket(context))
+        modbus_free(context)
+        context = fresh
     }
 
     /// How long libmodbus takes an RTU request to be.
@@ -86,8 +102,4 @@ final class LibModbus {
         modbus_set_slave(context, Int32(request.unit))
         return modbus_reply(context, request.frame, Int32(request.frame.count), mapping) >= 0
     }
-}
-
-extension UInt8 {
-    fileprivate var signed: CChar { CChar(bitPattern: self) }
 }
