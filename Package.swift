@@ -86,7 +86,12 @@ let package = Package(
         .testTarget(name: "UplinkTests", dependencies: ["Uplink", "Store", "Simulators"]),
         .testTarget(name: "SimulatorsTests", dependencies: ["Simulators", "CModbus", "TestSupport"]),
         .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Simulators", "TestSupport"]),
-        .testTarget(name: "EndToEndTests", dependencies: ["Gateway", "Simulators", "Store", "TestSupport", "meterd", "meterctl", "metersim"]),
+        .testTarget(
+            name: "MeterctlTests",
+            dependencies: ["meterctl", "Gateway", "TestSupport", .product(name: "NIOPosix", package: "swift-nio")]),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["Gateway", "Simulators", "Store", "TestSupport", "meterd", "meterctl", "metersim"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

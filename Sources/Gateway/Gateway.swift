@@ -1,1 +1,171 @@
-// Gateway: how the parts live together.
+// Gateway: how the parts live together: config, services in order, local API.
+//
+// The only place that knows all the rooms. It contains no domain arithmetic.
+
+import AsyncHTTPClient
+import Fieldbus
+import Host
+import Logging
+import Metering
+import NIOPosix
+import ServiceLifecycle
+import Store
+import Uplink
+
+/// One running gateway: the parts of a configuration, put together.
+package struct Gateway: Sendable {
+    package static let version = "0.1.0"
+    /// After SIGTERM the services have this long; the journal is committed all the same.
+    static let stopBound: Duration = .milliseconds(1800)
+
+    let configuration: Configuration
+    let time: any TimeSource
+    let logger: Logger
+    let store: Store
+    let journal: JournalWriter
+    let buses: [Bus]
+    let deliveries: [DeliveryService]
+    let state: GatewayState
+
+    /// Opens the store and builds every part; nothing runs yet.
+    ///
+    /// - Parameter client: carries the requests of all HTTP outputs.
+    /// - Throws: `StoreError` when the data directory cannot be used: without it nothing could be kept.
+    package init(_ configuration: Configuration, client: HTTPClient, time: any TimeSource, logger: Logger) async throws(StoreError) {
+        self.configuration = configuration
+        self.time = time
+        self.logger = logger
+        let limits = StoreLimits(retention: configuration.journal.retention, sizeLimit: configuration.journal.sizeLimit)
+        store = try await Store.open(
+            directory: configuration.gateway.dataDirectory, outputs: configuration.outputs.map(\.name), time: time, limits: limits,
+            logger: logger)
+        let entries = configuration.devices.map(\.catalogEntry)
+        let ids = try await store.adopt(entries)
+        journal = JournalWriter(store: store, interval: configuration.journal.commitInterval, time: time, limits: limits, logger: logger)
+        let live = LiveReadings(
+            zip(ids, zip(configuration.devices, entries)).map { id, device in
+                (id, device.1, ReadingDecoder(profile: device.0.profile, invert: device.0.invert))
+            })
+        let intake = PollIntake(live: live, journal: journal)
+        buses = Gateway.buses(configuration, ids: ids, sink: intake, time: time, logger: logger)
+        let report = await store.openReport
+        deliveries = configuration.outputs.map { [store] output in
+            Gateway.delivery(output, configuration, journalID: report.journalID, store: store, client: client, time: time, logger: logger)
+        }
+        state = GatewayState(
+            configuration: configuration, started: time.wall(), startedUptime: time.uptime(), openReport: report, store: store,
+            journal: journal, buses: buses, deliveries: deliveries, live: live, time: time)
+    }
+
+    private static func buses(
+        _ configuration: Configuration, ids: [CatalogID], sink: any PollSink, time: any TimeSource, logger: Logger
+    ) -> [Bus] {
+        let devices = Dictionary(grouping: zip(configuration.devices, ids)) { $0.0.bus }
+        return configuration.buses.map { bus in
+            let own = (devices[bus.name] ?? []).map { device, id in
+                DeviceDescription(name: device.name, unit: device.unit, entry: id, profile: device.profile, periods: device.periods)
+            }
+            return Bus(bus, devices: own, reader: makeReader(for: bus, time: time), sink: sink, time: time, logger: logger)
+        }
+    }
+
+    private static func delivery(
+        _ output: Configuration.Output, _ configuration: Configuration, journalID: String, store: Store, client: HTTPClient,
+        time: any TimeSource, logger: Logger
+    ) -> DeliveryService {
+        let upstream = HTTPUpstream(
+            HTTPUpstream.Settings(
+                url: output.url, token: output.tokenFile.map { TokenFile(path: $0) }, timeout: output.timeout, version: Gateway.version),
+            client: client, time: time)
+        let settings = DeliverySettings(
+            gateway: configuration.gateway.id, site: configuration.gateway.site, output: output.name, journalID: journalID,
+            batchRecords: output.batchRecords, batchBytes: output.batchBytes, batchAge: output.batchAge, requestTimeout: output.timeout,
+            stopGrace: .milliseconds(300))
+        return DeliveryService(
+            settings, outbox: StoreOutbox(store: store), upstream: upstream,
+            decoder: { entry in
+                let profile = try Profile(toml: entry.profileText, file: entry.profile + ".toml")
+                return ReadingDecoder(profile: profile, invert: entry.invert)
+            }, time: time, logger: logger)
+    }
+
+    /// Runs until SIGTERM or SIGINT, then stops in order. The journal is committed and closed when it returns.
+    package func run(eventLoops: MultiThreadedEventLoopGroup, environment: [String: String]) async throws {
+        let notifier = ServiceNotifier(environment: environment)
+        let api = LocalAPIService(
+            server: LocalAPIServer(view: state, socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
+            state: state, time: time, logger: logger)
+        // Started from the first to the last and stopped from the last to the first: the signs of life end at once, then the buses bring
+        // in what they are reading; whoever asks and whoever delivers can do so until then; the journal ends last and commits it all.
+        let services: [any Service] = [
+            Loop { await journal.run() },
+            Loop { await runAll(deliveries) { await $0.run() } },
+            api,
+            BusesService(buses: buses, time: time, logger: logger),
+            LifeSigns(check: HeartbeatCheck(heartbeats), state: state, notifier: notifier, time: time, logger: logger),
+        ]
+        var group = ServiceGroupConfiguration(
+            services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        group.maximumGracefulShutdownDuration = Gateway.stopBound
+        group.logger.logLevel = logger.logLevel == .debug ? .debug : .warning
+        let count = configuration.devices.count
+        logger.info(
+            "meterd runs",
+            metadata: [
+                "meterd.version": "\(Gateway.version)", "devices": "\(count)", "buses": "\(buses.count)", "outputs": "\(deliveries.count)",
+            ])
+        if count == 0 { logger.notice("no device is configured; add [[bus]] and [[device]] tables to the config") }
+        do {
+            try await ServiceGroup(configuration: group).run()
+        } catch is CancellationError {
+            logger.warning("some service did not stop in time; going on without it")
+        }
+        // Whatever a service left behind.
+        _ = await journal.commitAll()
+        let waiting = journal.waitingPolls
+        if waiting > 0 { logger.error("polls could not be committed before the end", metadata: ["polls": "\(waiting)"]) }
+        await store.close()
+        logger.info("meterd ends")
+    }
+
+    private var heartbeats: [Heartbeat] {
+        let buses = buses.map { bus in
+            // A visit may run into its timeout, be read block by block and synchronise the line.
+            Heartbeat(name: "bus \(bus.description.name)", patience: Bus.longestWait + bus.description.timeout * 32 + .seconds(30)) {
+                bus.heartbeat
+            }
+        }
+        let journal = Heartbeat(name: "journal", patience: .seconds(60)) { [journal] in journal.heartbeat }
+        let deliveries = zip(configuration.outputs, deliveries).map { output, delivery in
+            Heartbeat(name: "output \(output.name)", patience: .zero) { [time] in
+                delivery.status.isAlive(at: time.uptime()) ? time.uptime() : delivery.status.heartbeat
+            }
+        }
+        return buses + [journal] + deliveries
+    }
+}
+
+/// What a bus brings goes to the board that people look at and to the journal that is kept.
+private struct PollIntake: PollSink {
+    let live: LiveReadings
+    let journal: JournalWriter
+
+    func take(_ poll: Poll) { journal.take(poll, readings: live.remember(poll)) }
+}
+
+/// The store as deliveries see it.
+private struct StoreOutbox: Outbox {
+    let store: Store
+
+    func offer(output: String, records: Int, age: Duration) async throws -> SliceOffer {
+        try await store.offer(output: output, records: records, age: age)
+    }
+
+    func settle(output: String, through: Int64, accepted: Int, rejected: [Rejection]) async throws {
+        try await store.settle(output: output, through: through, accepted: accepted, rejected: rejected)
+    }
+
+    func entry(_ id: CatalogID) async throws -> CatalogEntry? { try await store.entry(id) }
+    func lastSeq() async throws -> Int64 { store.commits.last }
+    func waitForCommit(after seq: Int64) async { _ = await store.commits.next(after: seq) }
+}

@@ -42,10 +42,13 @@ package final class LiveReadings: Sendable {
     /// More shapes than a schedule makes: live, slow, once and their unions, and the splits after a refused block.
     package static let shapeLimit = 16
 
+    private let order: [CatalogID]
     private let boards: Lock<[CatalogID: Board]>
 
-    package init(_ entries: [CatalogID: (CatalogEntry, ReadingDecoder)]) {
-        boards = Lock(entries.mapValues { Board(entry: $0.0, decoder: $0.1) })
+    /// - Parameter devices: in the order in which they are shown.
+    package init(_ devices: [(id: CatalogID, entry: CatalogEntry, decoder: ReadingDecoder)]) {
+        order = devices.map(\.id)
+        boards = Lock(Dictionary(devices.map { ($0.id, Board(entry: $0.entry, decoder: $0.decoder)) }) { first, _ in first })
     }
 
     /// Remembers the poll and returns how many readings it holds.
@@ -53,9 +56,8 @@ package final class LiveReadings: Sendable {
         boards.withLock { boards in boards[poll.entry]?.remember(poll) ?? 0 }
     }
 
-    /// The devices in name order.
     package func snapshots() -> [Snapshot] {
-        let all = boards.withLock { Array($0.values) }
-        return all.map(\.snapshot).sorted { $0.entry.device < $1.entry.device }
+        let all = boards.withLock { $0 }
+        return order.compactMap { all[$0]?.snapshot }
     }
 }

@@ -15,7 +15,7 @@ struct MeterSim: AsyncParsableCommand {
               metersim sink --file /tmp/received.jsonl
               metersim load --devices 100 --port 20000 --ports
             """,
-        subcommands: [PlantCommand.self, SinkCommand.self, LoadCommand.self])
+        subcommands: [PlantCommand.self, SinkCommand.self, TallyCommand.self, LoadCommand.self])
 
     static func main() async {
         // A reader that goes away must not take the simulator with it.

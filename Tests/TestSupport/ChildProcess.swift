@@ -177,3 +177,8 @@ private func withCStrings<Result>(_ strings: [String], _ body: (UnsafeMutablePoi
         return body(base)
     }
 }
+
+/// Makes a folder, with its parents; true when it is there afterwards.
+package func makeDirectory(_ path: String) -> Bool {
+    (try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)) != nil
+}

@@ -55,28 +55,3 @@ package struct ProfileLibrary {
         return Set(files.filter { $0.hasSuffix(".toml") }.map { String($0.dropLast(5)) }).sorted()
     }
 }
-
-/// Reads text files that people write: bounded, UTF-8, with problems in words.
-enum TextFile {
-    static func read(_ path: String, limit: Int, log: TomlReader.ProblemLog) -> String? {
-        func problem(_ text: String) -> String? {
-            log.add(Problem(file: path, place: nil, key: "", text: text))
-            return nil
-        }
-        var isDirectory = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-            return problem("does not exist; create it, or name another file with --config")
-        }
-        if isDirectory { return problem("is a directory; name the file in it") }
-        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path), let size = attributes[.size] as? Int else {
-            return problem("cannot be read; its size is unknown")
-        }
-        if attributes[.type] as? FileAttributeType != .typeRegular { return problem("is no regular file") }
-        if size > limit { return problem("is \(size) bytes long; at most \(limit) are read") }
-        guard let data = try? Data(contentsOf: URL(filePath: path)) else {
-            return problem("cannot be read; give the user that runs meterd the right to read it")
-        }
-        guard let text = String(validating: data, as: UTF8.self) else { return problem("is not UTF-8 text; save it as UTF-8") }
-        return text
-    }
-}

@@ -78,7 +78,7 @@ final class SinkFile {
                         gateway: line.body.gateway, journalID: line.body.journalID, batchID: line.batch,
                         historical: line.body.batch.historical, seq: record.seq, device: record.device,
                         time: Timestamp(milliseconds: record.time), clock: TimeQuality(rawValue: Character(record.clock)) ?? .unknown,
-                        values: record.values, quality: (record.quality ?? [:]).mapValues { Quality(rawValue: $0) }))
+                        values: record.everything, quality: (record.quality ?? [:]).mapValues { Quality(rawValue: $0) }))
             }
         }
         return records

@@ -17,10 +17,17 @@ struct WireBatch: Decodable {
         var time: Int64
         var clock: String
         var values: [String: SinkValue]
+        var texts: [String: String]?
         var quality: [String: UInt16]?
 
-        /// Points of the poll: those with a value, and those with a quality and none.
-        var readings: Int { values.count + (quality ?? [:]).keys.count { values[$0] == nil } }
+        /// Numbers and texts by quantity.
+        var everything: [String: SinkValue] { values.merging((texts ?? [:]).mapValues { .text($0) }) { number, _ in number } }
+
+        /// Points of the poll: those with a value or a text, and those with a quality and none.
+        var readings: Int {
+            let known = everything
+            return known.count + (quality ?? [:]).keys.count { known[$0] == nil }
+        }
     }
 
     var version: Int
@@ -113,4 +120,33 @@ package struct SinkRecord: Hashable, Sendable {
     package var clock: TimeQuality
     package var values: [String: SinkValue]
     package var quality: [String: Quality]
+
+    /// Points of the poll: those with a value or a text, and those with a quality and none.
+    package var readings: Int { values.count + quality.keys.count { values[$0] == nil } }
+}
+
+/// What a sink's file holds of one journal up to a seq: the books that a demonstration closes with.
+package struct SinkTally: Hashable, Sendable, Codable {
+    /// Different records.
+    package var records = 0
+    /// Points in them.
+    package var readings = 0
+    /// Seqs from 1 on that are not there.
+    package var missing = 0
+    /// Records that are there more than once.
+    package var duplicates = 0
+
+    /// - Parameter last: only records up to this seq count, and all of them should be there.
+    package init(_ records: [SinkRecord], through last: Int64) {
+        var seen: Set<Int64> = []
+        for record in records where record.seq <= last {
+            if seen.insert(record.seq).inserted {
+                self.records += 1
+                readings += record.readings
+            } else {
+                duplicates += 1
+            }
+        }
+        missing = Int(last) - seen.count
+    }
 }

@@ -1,0 +1,148 @@
+import Fieldbus
+import Host
+import Metering
+import Store
+import Uplink
+
+/// The gateway as it is seen from outside: every figure gathered from the part that keeps it.
+package final class GatewayState: GatewayView {
+    private let configuration: Configuration
+    private let started: Timestamp
+    private let startedUptime: Uptime
+    private let openReport: OpenReport
+    private let store: Store
+    private let journal: JournalWriter
+    private let buses: [Bus]
+    private let deliveries: [DeliveryService]
+    private let live: LiveReadings
+    private let time: any TimeSource
+    /// When a problem was first seen, for those whose part does not keep it.
+    private let firstSeen = Lock<[String: Timestamp]>([:])
+
+    init(
+        configuration: Configuration, started: Timestamp, startedUptime: Uptime, openReport: OpenReport, store: Store,
+        journal: JournalWriter, buses: [Bus], deliveries: [DeliveryService], live: LiveReadings, time: any TimeSource
+    ) {
+        self.configuration = configuration
+        self.started = started
+        self.startedUptime = startedUptime
+        self.openReport = openReport
+        self.store = store
+        self.journal = journal
+        self.buses = buses
+        self.deliveries = deliveries
+        self.live = live
+        self.time = time
+    }
+
+    /// - Returns: true when this fault of the local API is new.
+    func note(apiFault text: String) -> Bool {
+        firstSeen.withLock { $0.updateValue(time.wall(), forKey: "api " + text) == nil }
+    }
+
+    package func status() async -> StatusReport {
+        let buses = buses.map { $0.status() }
+        let journalState = await store.journalState()
+        let outputStates = await store.outputStates()
+        let clock = time.clockState()
+        let facts = ProblemFacts(
+            now: time.wall(), started: started, buses: buses, busesByDevice: busNames, clock: clock, journal: journalState,
+            journalError: journal.lastError, openReport: openReport, outputs: configuration.outputs.map(\.name),
+            deliveries: deliveries.map(\.status), outputStates: outputStates)
+        let problems = dated(facts.problems)
+        return StatusReport(
+            version: Gateway.version, gateway: configuration.gateway.id, journalID: openReport.journalID, started: started,
+            uptimeSeconds: Int((time.uptime() - startedUptime).seconds), health: ProblemFacts.health(problems.map(\.severity)),
+            problems: problems.map(\.report),
+            clock: ClockReport(synchronized: clock.quality == .synchronized, maxErrorMilliseconds: clock.maxErrorMilliseconds),
+            buses: buses.map(GatewayState.report), devices: deviceReports(buses), journal: GatewayState.report(journalState),
+            outputs: outputReports(outputStates))
+    }
+
+    package func devices() async -> [DeviceReport] { deviceReports(buses.map { $0.status() }) }
+
+    package func outputs() async -> [OutputReport] { outputReports(await store.outputStates()) }
+
+    package func readings(device: String?) async throws(GatewayViewError) -> ReadingsReport {
+        let names = configuration.devices.map(\.name)
+        if let device, !names.contains(device) { throw .unknownDevice(device, known: names) }
+        let snapshots = live.snapshots().filter { device == nil || $0.entry.device == device }
+        return ReadingsReport(gateway: configuration.gateway.id, time: time.wall(), readings: snapshots.map(GatewayState.report))
+    }
+
+    /// One line for `systemctl status`.
+    func line() async -> String {
+        let devices = deviceReports(buses.map { $0.status() })
+        let online = devices.reduce(0) { $0 + ($1.state == .online ? 1 : 0) }
+        let backlog = await store.outputStates().map(\.backlogPolls).max() ?? 0
+        return "\(online) of \(devices.count) devices online, \(backlog) polls to hand on"
+    }
+
+    // MARK: Reports
+
+    private var busNames: [String: String] {
+        Dictionary(configuration.devices.map { ($0.name, $0.bus) }) { first, _ in first }
+    }
+
+    private func dated(_ problems: [ProblemFacts.Problem]) -> [ProblemFacts.Problem] {
+        let now = time.wall()
+        return firstSeen.withLock { seen in
+            let keys = Set(problems.map(\.key))
+            seen = seen.filter { keys.contains($0.key) || $0.key.hasPrefix("api ") }
+            return problems.map { problem in
+                var problem = problem
+                if problem.report.since == ProblemFacts.unknownSince {
+                    problem.report.since = seen[problem.key] ?? now
+                    seen[problem.key] = problem.report.since
+                }
+                return problem
+            }
+        }
+    }
+
+    private func deviceReports(_ buses: [BusStatus]) -> [DeviceReport] {
+        let known = Dictionary(buses.flatMap(\.devices).map { ($0.name, $0) }) { first, _ in first }
+        return configuration.devices.map { device in
+            let status = known[device.name]
+            return DeviceReport(
+                name: device.name, bus: device.bus, unit: Int(device.unit), profile: device.profile.name,
+                state: status.flatMap { DeviceReport.State(rawValue: $0.state.rawValue) } ?? .starting, lastPoll: status?.lastPoll,
+                pollsOK: status?.pollsOK ?? 0, pollsFailed: status?.pollsFailed ?? 0, pollsSkipped: status?.pollsSkipped ?? 0)
+        }
+    }
+
+    private func outputReports(_ states: [OutputState]) -> [OutputReport] {
+        let known = Dictionary(states.map { ($0.name, $0) }) { first, _ in first }
+        return zip(configuration.outputs, deliveries).map { output, delivery in
+            let state = known[output.name]
+            let status = delivery.status
+            return OutputReport(
+                name: output.name, type: output.type.rawValue, state: OutputReport.State(rawValue: status.state.rawValue) ?? .idle,
+                cursor: state?.cursor ?? 0, backlogPolls: state?.backlogPolls ?? 0, acceptedPolls: state?.acceptedPolls ?? 0,
+                rejectedPolls: state?.rejectedPolls ?? 0, deadLetters: state?.deadLetters ?? 0, lastSuccess: status.lastSuccess,
+                lastError: status.lastError)
+        }
+    }
+
+    private static func report(_ bus: BusStatus) -> BusReport {
+        BusReport(
+            name: bus.name, state: BusReport.State(rawValue: bus.state.rawValue) ?? .starting, utilization: bus.utilization,
+            requests: bus.requests, timeouts: bus.timeouts, errors: bus.errors)
+    }
+
+    private static func report(_ journal: JournalState) -> JournalReport {
+        JournalReport(
+            firstSeq: journal.firstSeq, lastSeq: journal.lastSeq, polls: journal.polls, readings: journal.readings, bytes: journal.bytes,
+            lostPolls: journal.lostPolls, lostReadings: journal.lostReadings)
+    }
+
+    private static func report(_ device: LiveReadings.Snapshot) -> DeviceReadings {
+        DeviceReadings(
+            device: device.entry.device, role: device.entry.role, lastPoll: device.readings.map(\.time).max(),
+            points: device.readings.map { reading, time, clock in
+                PointReport(
+                    quantity: device.decoder.quantities[reading.point], value: reading.value, quality: reading.quality, time: time,
+                    clock: clock)
+            })
+    }
+}

@@ -1,0 +1,118 @@
+import Fieldbus
+import Host
+import Metering
+import Store
+import Uplink
+
+/// What is wrong now, told from the state of the parts. Pure: the same facts give the same problems.
+struct ProblemFacts {
+    enum Severity: Comparable { case heals, needsSomeone }
+
+    struct Problem {
+        var report: ProblemReport
+        var severity: Severity
+        var key: String { "\(report.code) \(report.subject)" }
+    }
+
+    /// Stands for "since it was first seen", where a part does not keep it.
+    static let unknownSince = Timestamp(milliseconds: 0)
+
+    var now: Timestamp
+    var started: Timestamp
+    var buses: [BusStatus]
+    /// Device name → bus name.
+    var busesByDevice: [String: String]
+    var clock: ClockState
+    var journal: JournalState
+    var journalError: StoreError?
+    var openReport: OpenReport
+    var outputs: [String]
+    var deliveries: [DeliveryStatus]
+    var outputStates: [OutputState]
+
+    /// The worst first, then in the order of buses, devices and outputs.
+    var problems: [Problem] {
+        let all = journalProblems + busProblems + outputProblems + clockProblems
+        return all.enumerated().sorted { ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset) }.map(\.element)
+    }
+
+    static func health(_ severities: [Severity]) -> StatusReport.Health {
+        switch severities.max() {
+        case nil: .ok
+        case .heals: .degraded
+        case .needsSomeone: .failed
+        }
+    }
+
+    private func problem(_ severity: Severity, _ code: String, _ subject: String, since: Timestamp? = nil, _ text: String) -> Problem {
+        Problem(
+            report: ProblemReport(code: code, subject: subject, since: since ?? ProblemFacts.unknownSince, text: text), severity: severity)
+    }
+
+    private var journalProblems: [Problem] {
+        var list: [Problem] = []
+        if let journalError {
+            list.append(
+                problem(
+                    .needsSomeone, journalError.code.rawValue, "journal",
+                    "\(journalError); polling goes on, the newest polls wait in memory"))
+        }
+        if let path = openReport.quarantined {
+            list.append(
+                problem(
+                    .heals, "database_quarantined", "journal", since: started,
+                    "the database was damaged (\(openReport.reason ?? "unknown damage")) and stands aside as \(path); a new one was begun"))
+        }
+        if journal.lostPolls > 0 {
+            list.append(
+                problem(
+                    .heals, "polls_lost", "journal",
+                    "\(journal.lostPolls) polls with \(journal.lostReadings) readings were lost before they were handed on: disk full, size "
+                        + "limit or damage"))
+        }
+        return list
+    }
+
+    private var busProblems: [Problem] {
+        buses.flatMap { bus -> [Problem] in
+            if bus.state == .down {
+                let fault = bus.fault ?? "no device answers"
+                return [problem(.heals, "bus_down", bus.name, since: bus.faultSince, "\(fault); it is tried again")]
+            }
+            return bus.devices.filter { $0.state == .offline }.map { device in
+                problem(
+                    .heals, "device_offline", device.name, since: device.stateSince,
+                    "does not answer on \(bus.name), unit \(device.unit) (\(device.lastFault?.name ?? "no answer")); it is probed, check its "
+                        + "power, wiring and address")
+            }
+        }
+    }
+
+    private var outputProblems: [Problem] {
+        zip(outputs, deliveries).flatMap { name, delivery -> [Problem] in
+            let error = delivery.lastError ?? "no answer"
+            switch delivery.state {
+            case .delivering, .idle: return []
+            case .retrying: return [problem(.heals, "output_retrying", name, since: delivery.failingSince, "\(error); it is tried again")]
+            case .paused:
+                return [problem(.needsSomeone, "output_paused", name, since: delivery.failingSince, "\(error); nothing is lost, mend it")]
+            case .blocked:
+                return [problem(.needsSomeone, "output_blocked", name, since: delivery.failingSince, "\(error); nothing is lost, mend it")]
+            }
+        }
+            + outputStates.filter { $0.deadLetters > 0 }.map { state in
+                problem(
+                    .heals, "dead_letters", state.name,
+                    "\(state.deadLetters) records were refused by the receiver and are kept as dead letters")
+            }
+    }
+
+    private var clockProblems: [Problem] {
+        if clock.quality == .synchronized { return [] }
+        return [
+            problem(
+                .heals, "clock_unsynchronized", "clock",
+                "the kernel does not call the clock synchronised; readings are marked so, check that a time service runs")
+        ]
+    }
+}

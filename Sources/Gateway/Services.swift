@@ -1,0 +1,134 @@
+import Fieldbus
+import Host
+import Logging
+import Metering
+import ServiceLifecycle
+import Store
+
+/// A loop that runs until it is cancelled; a graceful shutdown cancels it and waits for its end.
+struct Loop: Service {
+    private let body: @Sendable () async -> Void
+
+    init(_ body: @escaping @Sendable () async -> Void) { self.body = body }
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await body() }
+    }
+}
+
+/// Runs the body for every part side by side; without parts it waits to be cancelled.
+func runAll<Part: Sendable>(_ parts: [Part], _ body: @escaping @Sendable (Part) async -> Void) async {
+    await withTaskGroup(of: Void.self) { group in
+        for part in parts { group.addTask { await body(part) } }
+        if parts.isEmpty { group.addTask { await untilCancelled() } }
+    }
+}
+
+private func untilCancelled() async {
+    let (stream, continuation) = AsyncStream<Never>.makeStream()
+    for await _ in stream {}
+    continuation.finish()
+}
+
+/// Runs every bus. On shutdown each may finish the visit it is on; one that is stuck in a long timeout is left behind, so that stopping
+/// does not wait for a dead meter.
+struct BusesService: Service {
+    /// What a visit in flight may still take.
+    static let stopGrace: Duration = .milliseconds(900)
+
+    let buses: [Bus]
+    let time: any TimeSource
+    let logger: Logger
+
+    func run() async throws {
+        // Tasks of their own, since a group would wait for all of them: the process ends soon after they are left.
+        let tasks = buses.map { bus in
+            Task {
+                do {
+                    try await bus.run()
+                } catch {
+                    logger.error("bus ended", metadata: ["bus.name": "\(bus.description.name)", "error": "\(error)"])
+                }
+            }
+        }
+        try? await gracefulShutdown()
+        for task in tasks { task.cancel() }
+        let finished = AsyncStream<Bool>.makeStream()
+        let waiter = Task {
+            for task in tasks { await task.value }
+            finished.continuation.yield(true)
+        }
+        let timer = Task {
+            try? await time.sleep(until: time.uptime() + BusesService.stopGrace)
+            finished.continuation.yield(false)
+        }
+        var outcomes = finished.stream.makeAsyncIterator()
+        if await outcomes.next() == false { logger.notice("a bus is in a long request; stopping without it") }
+        waiter.cancel()
+        timer.cancel()
+    }
+}
+
+/// Keeps the local API up: when it cannot listen, the daemon goes on and says so, and it is tried again.
+struct LocalAPIService: Service {
+    static let retryInterval: Duration = .seconds(10)
+
+    let server: LocalAPIServer
+    let state: GatewayState
+    let time: any TimeSource
+    let logger: Logger
+
+    func run() async throws {
+        while !Task.isShuttingDownGracefully, !Task.isCancelled {
+            do {
+                try await server.run()
+                return
+            } catch is CancellationError {
+                return
+            } catch {
+                if state.note(apiFault: "\(error)") {
+                    logger.error("local API cannot listen; polling goes on", metadata: ["error": "\(error)"])
+                }
+            }
+            await cancelWhenGracefulShutdown {
+                try? await time.sleep(until: time.uptime() + LocalAPIService.retryInterval)
+            }
+        }
+    }
+}
+
+/// Tells the service manager that the daemon is ready, how it fares, and that it lives: only while every loop turns.
+struct LifeSigns: Service {
+    /// The status line is renewed this often even where no watchdog asks.
+    static let statusInterval: Duration = .seconds(10)
+
+    let check: HeartbeatCheck
+    let state: GatewayState
+    let notifier: ServiceNotifier
+    let time: any TimeSource
+    let logger: Logger
+
+    func run() async throws {
+        notifier.ready()
+        await cancelWhenGracefulShutdown { await beat() }
+        notifier.stopping()
+    }
+
+    private func beat() async {
+        // Twice in each interval the manager allows.
+        let interval = min(notifier.watchdogInterval.map { $0 / 2 } ?? LifeSigns.statusInterval, LifeSigns.statusInterval)
+        var wasStuck: [String] = []
+        while !Task.isCancelled {
+            let stuck = check.stuck(at: time.uptime())
+            if stuck.isEmpty {
+                notifier.alive()
+            } else if stuck != wasStuck {
+                let names = stuck.joined(separator: ", ")
+                logger.critical("a loop stands still; the watchdog is no longer fed", metadata: ["loops": "\(names)"])
+            }
+            wasStuck = stuck
+            notifier.status(await state.line())
+            try? await time.sleep(until: time.uptime() + interval)
+        }
+    }
+}

@@ -1,0 +1,72 @@
+import ArgumentParser
+import AsyncHTTPClient
+import FoundationEssentials
+import Gateway
+import Glibc
+import Host
+import Logging
+import Metering
+import NIOPosix
+import Store
+import Uplink
+
+@main
+struct Meterd: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "meterd",
+        abstract: "Polls energy meters over Modbus, keeps every reading in SQLite and hands them on.",
+        discussion: """
+            Runs in the foreground until SIGTERM; meterctl asks it for its state. Exits 65 when the config is not valid, with every problem \
+            on stderr, and 1 when the data directory cannot be used.
+
+            Example:
+              meterd --config /etc/meterd/meterd.toml
+            """,
+        version: Gateway.version)
+
+    @Option(help: ArgumentHelp("The config file; conf.d/*.toml beside it is read too.", valueName: "file"))
+    var config = "/etc/meterd/meterd.toml"
+
+    @Option(help: "The least level that is logged: debug, info, notice, warning, error.")
+    var logLevel = Logger.Level.info
+
+    func run() async throws {
+        // A peer that closed a connection must not end the daemon.
+        signal(SIGPIPE, SIG_IGN)
+        let time = SystemTime()
+        let environment = ProcessInfo.processInfo.environment
+        let handler = JournalLogHandler(level: logLevel, time: time, prefixed: environment["JOURNAL_STREAM"] != nil)
+        let logger = Logger(label: "meterd") { _ in handler }
+        let configuration = try load()
+        let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let client = HTTPClient(eventLoopGroup: eventLoops, configuration: HTTPUpstream.clientConfiguration)
+        let gateway: Gateway
+        do throws(StoreError) {
+            gateway = try await Gateway(configuration, client: client, time: time, logger: logger)
+        } catch {
+            Meterd.complain("meterd: \(error)")
+            try? await client.shutdown()
+            throw ExitCode.failure
+        }
+        try await gateway.run(eventLoops: eventLoops, environment: environment)
+        logger.debug("closing the HTTP client")
+        try? await client.shutdown()
+        logger.debug("HTTP client closed")
+    }
+
+    private func load() throws -> Configuration {
+        do throws(Problems) {
+            return try Configuration.load(file: config)
+        } catch {
+            for problem in error.list { Meterd.complain("\(problem)") }
+            throw ExitCode(65)
+        }
+    }
+
+    private static func complain(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
