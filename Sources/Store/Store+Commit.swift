@@ -22,7 +22,8 @@ struct StagedCommit {
 extension Store {
     /// Keeps polls, and with them every settlement, dead letter and loss that waits, in one flushed transaction.
     ///
-    /// After a throw nothing was kept for sure: call again with the same polls first. What the failed commit kept after all is not kept twice.
+    /// After a throw nothing was kept for sure: call again with the same polls first. What the failed commit kept after all is not kept
+    /// twice.
     ///
     /// - Returns: nil when there was nothing to do.
     /// - Throws: `.full` and `.io`, which heal; `.corrupt`, which a restart heals; `.closed`.

@@ -138,6 +138,7 @@ enum ChunkDecoder {
         let width = group.width
         group.words = [UInt16](repeating: 0, count: rows * width)
         for column in 0..<width {
+            guard group.noise[column] < 16 else { throw ChunkDamage(what: "unknown column mark") }
             let high = Int(group.noise[column] & 3)
             let low = Int(group.noise[column] >> 2 & 3)
             let highStart = positions[high]

@@ -38,7 +38,7 @@ final class Connection {
 
     /// Closes and leaves every byte as it is.
     func closeUntouched() {
-        csqlite_no_checkpoint_on_close(handle)
+        if let handle { csqlite_no_checkpoint_on_close(handle) }
         close()
     }
 
@@ -111,8 +111,8 @@ final class Connection {
             try run("COMMIT")
             return result
         } catch {
-            // Some failures roll back by themselves.
-            if sqlite3_get_autocommit(handle) == 0 { sqlite3_exec(handle, "ROLLBACK", nil, nil, nil) }
+            // Some failures roll back by themselves, and after some the file is closed already.
+            if let handle, sqlite3_get_autocommit(handle) == 0 { sqlite3_exec(handle, "ROLLBACK", nil, nil, nil) }
             throw error
         }
     }
