@@ -16,7 +16,7 @@ package struct DeliveryPlan: Sendable {
         /// A request with this part is in flight, or about to be. Next: settling (taken, or one record refused), sending (cut smaller),
         /// retrying, paused.
         case sending(Range<Int>)
-        /// The fate of this part is being written down. Next: sending (the rest), idle (all done), blocked.
+        /// The fate of this part is being taken down. Next: sending (the rest), idle (all done), blocked (nothing is ever taken).
         case settling(Range<Int>)
         /// The receiver could not be reached or said to come later. Next: sending.
         case retrying(until: Uptime)
@@ -32,7 +32,7 @@ package struct DeliveryPlan: Sendable {
         /// Of the part to be sent, only so many records fit into one request; 1 or more.
         case narrowed(records: Int)
         case answered(Settlement)
-        /// The fate of the part is on disk.
+        /// The fate of the part is taken down.
         case settled
         /// The time waited for has come, or the configuration was reloaded.
         case due
@@ -48,7 +48,7 @@ package struct DeliveryPlan: Sendable {
         /// Ask the store for the next slice.
         case load
         case send(Range<Int>)
-        /// Write the part's fate down, then report `.settled`.
+        /// Take the part's fate down, then report `.settled`.
         case settle(Range<Int>, Verdict)
         /// Report `.due` at this time, or earlier on reload.
         case wait(until: Uptime)

@@ -5,8 +5,8 @@ import Store
 
 /// Hands one output's share of the journal to its upstream, part by part, until it is told to stop.
 ///
-/// It holds at most one slice in memory and has at most one request in flight. The cursor moves only when the store has written down
-/// the fate of a part; whatever is cut short is sent again with the same batch id. It shares nothing with other outputs but the store.
+/// It holds at most one slice in memory and has at most one request in flight. The cursor moves only when the fate of every record up
+/// to it is known; whatever is cut short is sent again with the same batch ids. It shares nothing with other outputs but the store.
 package actor DeliveryService {
     /// The longest it waits without a turn of the loop, so that the heartbeat moves.
     static let turn: Duration = .seconds(30)
@@ -19,6 +19,13 @@ package actor DeliveryService {
 
     private enum Wake { case time, reload, commit }
 
+    /// What came of the first records of the slice.
+    private struct Fate {
+        var records = 0
+        var accepted = 0
+        var rejected: [Rejection] = []
+    }
+
     private let settings: DeliverySettings
     private let outbox: any Outbox
     private let upstream: any Upstream
@@ -29,11 +36,12 @@ package actor DeliveryService {
 
     private var plan = DeliveryPlan()
     private var sources: SourceCache
-    /// The slice in hand: what can be sent of it, and what cannot be decoded and is not yet settled.
+    /// The slice in hand: what can be sent of it, what cannot be decoded, and what has come of it so far.
     private var sliceEnd: Int64 = 0
     private var historical = false
     private var records: [BatchRecord] = []
     private var undecodable: [Rejection] = []
+    private var fate = Fate()
     /// Failures of the store in a row.
     private var storeFailures = 0
 
@@ -77,6 +85,7 @@ package actor DeliveryService {
                 await storeFailed(error)
             }
         }
+        await writeBeginning()
         await upstream.close()
     }
 
@@ -143,7 +152,8 @@ package actor DeliveryService {
         sliceEnd = slice.last
         // More than a batch behind the newest is backlog; less is only waiting for its turn.
         historical = newest - slice.last > Int64(settings.batchRecords)
-        if records.isEmpty { try await write(through: sliceEnd, accepted: 0, rejected: []) }
+        fate = Fate()
+        if records.isEmpty { try await write(through: sliceEnd) }
         return advance(.loaded(records: records.count))
     }
 
@@ -204,24 +214,34 @@ package actor DeliveryService {
 
     // MARK: Settling
 
+    /// Notes the fate of a part; with the slice's last part all of it is written down. A slice is settled as one, since its parts follow
+    /// from it alone: after a crash the same slice is offered again, and its parts have the same ids as before.
     private func settle(_ part: Range<Int>, _ verdict: DeliveryPlan.Verdict) async throws {
-        let through = part.upperBound == records.count ? sliceEnd : records[part.upperBound - 1].seq
-        let rejected =
+        if part.upperBound > fate.records {
+            fate.records = part.upperBound
             switch verdict {
-            case .accepted(let rejected): rejected.map { Rejection(seq: $0.seq, reason: $0.reason) }
-            case .deadLetter(let reason): records[part].map { Rejection(seq: $0.seq, reason: reason) }
+            case .accepted(let rejected):
+                fate.accepted += part.count - rejected.count
+                fate.rejected += rejected.map { Rejection(seq: $0.seq, reason: $0.reason) }
+            case .deadLetter(let reason):
+                fate.rejected += records[part].map { Rejection(seq: $0.seq, reason: reason) }
             }
-        try await write(through: through, accepted: part.count - rejected.count, rejected: rejected)
+        }
+        if fate.records == records.count { try await write(through: sliceEnd) }
     }
 
-    /// Settles up to `through`, with the records in between that could not be decoded.
-    private func write(through: Int64, accepted: Int, rejected: [Rejection]) async throws {
-        let own = undecodable.prefix { $0.seq <= through }
-        let all = (rejected + own).sorted { $0.seq < $1.seq }
-        try await outbox.settle(output: settings.output, through: through, accepted: accepted, rejected: all)
-        undecodable.removeFirst(own.count)
+    private func write(through: Int64) async throws {
+        let all = (fate.rejected + undecodable.filter { $0.seq <= through }).sorted { $0.seq < $1.seq }
+        try await outbox.settle(output: settings.output, through: through, accepted: fate.accepted, rejected: all)
         report.end(.store)
-        report.settled(accepted: accepted, rejected: all)
+        report.settled(accepted: fate.accepted, rejected: all)
+        fate = Fate()
+    }
+
+    /// Told to stop within a slice: what of it was taken need not be sent twice. Failing that, it is, with the same ids.
+    private func writeBeginning() async {
+        guard fate.records > 0, fate.records < records.count else { return }
+        try? await write(through: records[fate.records - 1].seq)
     }
 
     private func storeFailed(_ error: any Error) async {
