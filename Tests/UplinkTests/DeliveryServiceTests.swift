@@ -204,6 +204,23 @@ import Testing
         #expect(service.status.failingSince == nil)
     }
 
+    @Test func aSliceIsSettledAsOneAndItsBeginningWhenStopped() async {
+        let outbox = MemoryOutbox((1...8).map { Plant.poll($0) })
+        let upstream = RecordingUpstream { batch in
+            if batch.records.count > 4 { return .tooLarge(reason: "413") }
+            return batch.first == 1
+                ? .accepted(rejected: [RejectedRecord(seq: 2, reason: "no")]) : .unavailable(reason: "503", retryAfter: nil)
+        }
+        await running(service(outbox, upstream)) {
+            await upstream.received(3)
+            #expect(await outbox.cursor == 0)
+        }
+        // The second half was never taken: it comes again, as a range of its own.
+        #expect(await outbox.cursor == 4)
+        #expect(await outbox.accepted == 3)
+        #expect(await outbox.deadLetters == [Rejection(seq: 2, reason: "no")])
+    }
+
     @Test func theHeartbeatMovesWhileWaitingAndIsBoundedWhileSending() async {
         let outbox = MemoryOutbox([Plant.poll(1)])
         let upstream = RecordingUpstream { _ in .unauthorized(reason: "401") }
@@ -222,7 +239,7 @@ import Testing
 }
 
 /// Measures as the JSON encoder does, and passes on to a recording upstream.
-private struct NarrowUpstream: Upstream {
+struct NarrowUpstream: Upstream {
     let inner: RecordingUpstream
     func send(_ batch: Batch) async -> Settlement { await inner.send(batch) }
     func close() async {}

@@ -91,6 +91,11 @@ actor WireServer {
         while bodyStart == nil {
             guard let more = read(connection) else { return nil }
             bytes += more
+            if bytes.first == 0x16 {  // a TLS ClientHello
+                let answer = Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8)
+                _ = send(connection, answer, answer.count, Int32(MSG_NOSIGNAL))
+                return nil
+            }
             bodyStart = (0..<max(0, bytes.count - 3)).first { Array(bytes[$0..<$0 + 4]) == end }.map { $0 + 4 }
         }
         guard let bodyStart else { return nil }
