@@ -52,11 +52,22 @@ import Testing
         #expect(visit.answers.map(\.outcome) == [.fault(.exception(2)), .words(Self.words)])
     }
 
-    /// The first reply comes after its timeout, just when the same number of registers is asked for from another address.
-    @Test func lateReplyIsNeverTakenForTheNextAnswer() async throws {
-        let device = WireDevice { request, index in
-            (index == 0 ? [.pause(milliseconds: 350)] : []) + [.send(request.rtu(request.goodPDU))]
+    /// A device that keeps back the reply to one request until the next one has come, and then answers both, in order.
+    private static func tardy(at late: Int) -> WireDevice {
+        let kept = Lock<[UInt8]>([])
+        return WireDevice { request, index in
+            let reply = request.rtu(request.goodPDU)
+            if index == late {
+                kept.withLock { $0 = reply }
+                return []
+            }
+            return index == late + 1 ? [.send(kept.withLock { $0 }), .pause(milliseconds: 5), .send(reply)] : [.send(reply)]
         }
+    }
+
+    /// The first reply comes when the same number of registers has just been asked for from another address.
+    @Test func lateReplyIsNeverTakenForTheNextAnswer() async throws {
+        let device = Self.tardy(at: 0)
         try await withPtyDevice(device) { path in
             let reader = Self.reader(path)
             let late = await reader.read([Block(.holding, 100, count: 2)], unit: 7)
@@ -72,9 +83,7 @@ import Testing
 
     /// A device that has nothing but one register, and another with a longer block: the longer block's start lets late replies pass.
     @Test func singleRegisterIsSynchronisedByTheLongestKnownBlock() async throws {
-        let device = WireDevice { request, index in
-            (index == 1 ? [.pause(milliseconds: 350)] : []) + [.send(request.rtu(request.goodPDU))]
-        }
+        let device = Self.tardy(at: 1)
         try await withPtyDevice(device) { path in
             let reader = Self.reader(path)
             await persist(reader, Block(.holding, 10, count: 5))
