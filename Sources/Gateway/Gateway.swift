@@ -27,11 +27,29 @@ package struct Gateway: Sendable {
     let deliveries: [DeliveryService]
     let state: GatewayState
 
+    /// Runs a gateway with this configuration until SIGTERM or SIGINT.
+    ///
+    /// - Parameter environment: where the service manager leaves its wishes.
+    /// - Throws: `StoreError` when the data directory cannot be used: without it nothing could be kept.
+    package static func serve(
+        _ configuration: Configuration, environment: [String: String], time: any TimeSource, logger: Logger
+    ) async throws {
+        let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let client = HTTPClient(eventLoopGroup: eventLoops, configuration: HTTPUpstream.clientConfiguration)
+        do {
+            let gateway = try await Gateway(configuration, client: client, time: time, logger: logger)
+            try await gateway.run(eventLoops: eventLoops, environment: environment)
+        } catch {
+            try? await client.shutdown()
+            throw error
+        }
+        try? await client.shutdown()
+    }
+
     /// Opens the store and builds every part; nothing runs yet.
     ///
     /// - Parameter client: carries the requests of all HTTP outputs.
-    /// - Throws: `StoreError` when the data directory cannot be used: without it nothing could be kept.
-    package init(_ configuration: Configuration, client: HTTPClient, time: any TimeSource, logger: Logger) async throws(StoreError) {
+    init(_ configuration: Configuration, client: HTTPClient, time: any TimeSource, logger: Logger) async throws(StoreError) {
         self.configuration = configuration
         self.time = time
         self.logger = logger
@@ -90,7 +108,7 @@ package struct Gateway: Sendable {
     }
 
     /// Runs until SIGTERM or SIGINT, then stops in order. The journal is committed and closed when it returns.
-    package func run(eventLoops: MultiThreadedEventLoopGroup, environment: [String: String]) async throws {
+    func run(eventLoops: MultiThreadedEventLoopGroup, environment: [String: String]) async throws {
         let notifier = ServiceNotifier(environment: environment)
         let api = LocalAPIService(
             server: LocalAPIServer(view: state, socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),

@@ -17,7 +17,7 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
     private var stopping = false
     private var thread = pthread_t()
 
-    /// - Parameter name: shown by `ps -L` and gdb; cut to 15 bytes, the kernel's limit.
+    /// - Parameter name: the thread's, as `nameCurrentThread` gives it.
     package init(name: String, stackSize: Int = 256 * 1024) {
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(wakeUp, nil)
@@ -30,7 +30,7 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
             { argument in
                 guard let argument else { return nil }
                 let start = Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue()
-                _ = pthread_setname_np(pthread_self(), String(decoding: start.name.utf8.prefix(15), as: UTF8.self))
+                nameCurrentThread(start.name)
                 start.executor.run()
                 return nil
             }, Unmanaged.passRetained(start).toOpaque())
@@ -85,6 +85,11 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
             taken.removeAll(keepingCapacity: true)
         }
     }
+}
+
+/// What `ps -L` and gdb call the calling thread; cut to 15 bytes, the kernel's limit.
+package func nameCurrentThread(_ name: String) {
+    _ = pthread_setname_np(pthread_self(), String(decoding: name.utf8.prefix(15), as: UTF8.self))
 }
 
 private final class ThreadStart {

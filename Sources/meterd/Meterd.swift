@@ -1,14 +1,10 @@
 import ArgumentParser
-import AsyncHTTPClient
 import FoundationEssentials
 import Gateway
 import Glibc
 import Host
 import Logging
 import Metering
-import NIOPosix
-import Store
-import Uplink
 
 @main
 struct Meterd: AsyncParsableCommand {
@@ -38,20 +34,12 @@ struct Meterd: AsyncParsableCommand {
         let handler = JournalLogHandler(level: logLevel, time: time, prefixed: environment["JOURNAL_STREAM"] != nil)
         let logger = Logger(label: "meterd") { _ in handler }
         let configuration = try load()
-        let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let client = HTTPClient(eventLoopGroup: eventLoops, configuration: HTTPUpstream.clientConfiguration)
-        let gateway: Gateway
-        do throws(StoreError) {
-            gateway = try await Gateway(configuration, client: client, time: time, logger: logger)
+        do {
+            try await Gateway.serve(configuration, environment: environment, time: time, logger: logger)
         } catch {
             Meterd.complain("meterd: \(error)")
-            try? await client.shutdown()
             throw ExitCode.failure
         }
-        try await gateway.run(eventLoops: eventLoops, environment: environment)
-        logger.debug("closing the HTTP client")
-        try? await client.shutdown()
-        logger.debug("HTTP client closed")
     }
 
     private func load() throws -> Configuration {

@@ -74,7 +74,8 @@ import Testing
         #expect(
             configuration.buses == [
                 BusDescription(
-                    name: "line-1", address: .serial(path: "/dev/ttyUSB0", line: SerialFormat(baud: 19200, parity: .even)), timeout: .seconds(1)),
+                    name: "line-1", address: .serial(path: "/dev/ttyUSB0", line: SerialFormat(baud: 19200, parity: .even)),
+                    timeout: .seconds(1)),
                 BusDescription(name: "roof", address: .tcp(host: "2001:db8::1", port: 1502), timeout: .milliseconds(500)),
             ])
         #expect(configuration.devices.map(\.profile.name) == ["eastron-sdm630", "sunspec-103"])
@@ -158,7 +159,7 @@ import Testing
     @Test func aFileThatIsNotThereOrNoTextIsNamed() throws {
         #expect(throws: Problems.self) { try Configuration.load(file: folder + "/none.toml") }
         #expect(throws: Problems.self) { try Configuration.load(file: folder) }
-        for text in ["\u{0}", String(repeating: "x", count: 5 << 20)] { #expect(!problems(text).isEmpty) }
+        for text in ["\u{1}", String(repeating: "x", count: 5 << 20)] { #expect(!problems(text).isEmpty) }
     }
 
     @Test func partsOfConfDAreReadInNameOrder() throws {
@@ -193,7 +194,9 @@ import Testing
         #expect(!found.contains { $0.contains("device[1]") })
     }
 
-    @Test(arguments: ["tcp://", "tcp://:502", "tcp://h:0", "tcp://h:70000", "tcp://a b", "tcp://::1:502", "udp://h", "serial://dev", "serial:///", ""])
+    @Test(arguments: [
+        "tcp://", "tcp://:502", "tcp://h:0", "tcp://h:70000", "tcp://a b", "tcp://::1:502", "udp://h", "serial://dev", "serial:///", "",
+    ])
     func aWrongBusAddressIsRefused(_ url: String) {
         let text = Self.plant.replacing("serial:///dev/ttyUSB0", with: url)
         #expect(problems(text).contains { $0.contains("is no bus address") }, "\(url)")

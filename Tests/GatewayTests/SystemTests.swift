@@ -29,7 +29,7 @@ import Testing
         var heard: [String] = []
         var buffer = [UInt8](repeating: 0, count: 256)
         for _ in 0..<4 {
-            let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT.rawValue))
+            let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
             heard.append(String(decoding: buffer.prefix(max(0, count)), as: UTF8.self))
         }
         #expect(heard == ["READY=1", "STATUS=polling 3 devices", "WATCHDOG=1", "STOPPING=1"])

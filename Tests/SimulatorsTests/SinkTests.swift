@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import Host
 import Metering
+import TestSupport
 import Testing
 
 @testable import Simulators
@@ -49,8 +50,9 @@ extension String {
     init() throws { folder = try TemporaryFolder() }
 
     /// Runs `body` with a sink and stops it, whatever comes.
-    private func withSink(mode: SinkMode = .ok, control: UInt16? = nil, _ body: (Sink) async throws -> Void) async throws {
-        let sink = try await Sink(file: file, controlPort: control, mode: mode)
+    private func withSink(port: UInt16 = 0, mode: SinkMode = .ok, control: UInt16? = nil, _ body: (Sink) async throws -> Void) async throws
+    {
+        let sink = try await Sink(file: file, port: port, controlPort: control, mode: mode)
         do {
             try await body(sink)
         } catch {
@@ -196,7 +198,7 @@ extension String {
     }
 
     @Test func refuseClosesThePortAndItsEndOpensItAgain() async throws {
-        try await withSink(control: 0) { sink in
+        try await withSink(port: freePort(), control: 0) { sink in
             let control = try #require(sink.controlPort)
             let open = RawClient(port: sink.port)
             // A connection counts once it is served.

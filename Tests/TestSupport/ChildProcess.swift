@@ -20,6 +20,7 @@ package final class ChildProcess: @unchecked Sendable {
 
     package struct SpawnError: Error, CustomStringConvertible {
         package var description: String
+        package init(description: String) { self.description = description }
     }
 
     package let processID: pid_t

@@ -1,4 +1,3 @@
-import CHost
 import Glibc
 import Host
 
@@ -24,7 +23,7 @@ final class ServerThread: @unchecked Sendable {
             { argument in
                 guard let argument else { return nil }
                 let body = Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue()
-                _ = pthread_setname_np(pthread_self(), String(decoding: body.name.utf8.prefix(15), as: UTF8.self))
+                nameCurrentThread(body.name)
                 body.run()
                 return nil
             }, start.toOpaque())
