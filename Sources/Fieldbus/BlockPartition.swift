@@ -3,7 +3,7 @@ import Metering
 /// The cheapest way to read some runs of registers of one table with few requests.
 ///
 /// A run is never split and never left out; a request never holds more than `limit` registers, a forbidden one, more than `maxGap`
-/// unused ones in a row, or both sides of a cut.
+/// unused ones in a row outside of a window, both sides of a window's border, or both sides of a cut.
 struct BlockPartition {
     let table: RegisterTable
     let limit: Int
@@ -11,13 +11,15 @@ struct BlockPartition {
     /// Sorted, not overlapping: registers that the profile gives a meaning.
     let used: [Range<Int>]
     let forbidden: [Range<Int>]
+    /// Inside one, unused registers may be read; no request crosses the border of one.
+    let windows: [Block]
     /// No request may hold both `cut - 1` and `cut`, but for a run that does so itself.
     let cuts: Set<Int>
     let cost: BusCost
 
     /// True when a request of its own may hold the run.
     func allows(_ run: Range<Int>) -> Bool {
-        run.count <= limit && !forbidden.contains { $0.overlaps(run) } && run.upperBound <= 65_536
+        run.count <= limit && !forbidden.contains { $0.overlaps(run) } && !windows.contains { $0.cuts(run) } && run.upperBound <= 65_536
     }
 
     /// Shortest path over the runs in order of address: best[i] is the cost of the first i runs.
@@ -55,11 +57,12 @@ struct BlockPartition {
     }
 
     private func mayMerge(_ runs: ArraySlice<Range<Int>>, _ hull: Range<Int>) -> Bool {
-        if forbidden.contains(where: { $0.overlaps(hull) }) { return false }
+        if forbidden.contains(where: { $0.overlaps(hull) }) || windows.contains(where: { $0.cuts(hull) }) { return false }
+        let inWindow = windows.contains { $0.range.overlaps(hull) }
         var reached = hull.lowerBound
         for run in runs {
             if run.lowerBound > reached {
-                if longestUnused(in: reached..<run.lowerBound) > maxGap { return false }
+                if !inWindow, longestUnused(in: reached..<run.lowerBound) > maxGap { return false }
                 if cuts.contains(where: { reached <= $0 && $0 <= run.lowerBound }) { return false }
             } else if run.lowerBound == reached, reached > hull.lowerBound, cuts.contains(reached) {
                 return false

@@ -22,7 +22,7 @@ package struct ReadPlan: Sendable {
         var used: [RegisterTable: [Range<Int>]] = [:]
         for point in profile.points {
             used[point.block.table, default: []].append(point.block.range)
-            if let scale = point.scaleRegister { used[scale.table, default: []].append(scale.range) }
+            for other in point.companions + point.ratios.map(\.block) { used[other.table, default: []].append(other.range) }
         }
         self.used = used.mapValues(BlockPartition.union)
     }
@@ -105,24 +105,25 @@ package struct ReadPlan: Sendable {
 
     // MARK: - Runs
 
-    /// Registers that must come in one answer, point by point: its own, with its scale register where that is possible. Sorted, no doubles.
+    /// Registers that must come in one answer, point by point: its own, with its companions where that is possible. Ratios only need to
+    /// come in the same poll, so they are runs of their own. Sorted, no doubles.
     private func runs(for classes: Set<PointClass>, in table: RegisterTable) -> [Range<Int>] {
         var runs: Set<Range<Int>> = []
-        for point in profile.points where point.block.table == table && classes.contains(point.pointClass) {
-            if let run = run(of: point) { runs.insert(run) }
+        for point in profile.points where classes.contains(point.pointClass) {
+            if point.block.table == table, let run = run(of: point) { runs.insert(run) }
+            for ratio in point.ratios where ratio.block.table == table && partition(table, avoiding: []).allows(ratio.block.range) {
+                runs.insert(ratio.block.range)
+            }
         }
         return runs.sorted { ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound) }
     }
 
-    /// The scale register belongs to its point whatever lies between, but for forbidden registers and the limit. Where these are in the
-    /// way the point is read alone, and shows as a bad value rather than a wrong one.
+    /// Companions belong to their point whatever lies between, but for forbidden registers and the limit. Where these are in the way the
+    /// point is read alone, and shows as a bad value rather than a wrong one.
     private func run(of point: PointDefinition) -> Range<Int>? {
         let partition = partition(point.block.table, avoiding: [])
         let own = point.block.range
-        if let scale = point.scaleRegister, scale.table == point.block.table {
-            let both = min(own.lowerBound, scale.range.lowerBound)..<max(own.upperBound, scale.range.upperBound)
-            if partition.allows(both) { return both }
-        }
+        if partition.allows(point.run) { return point.run }
         return !own.isEmpty && partition.allows(own) ? own : nil
     }
 
@@ -130,8 +131,8 @@ package struct ReadPlan: Sendable {
         let limit = table.isBits ? table.requestLimit : min(max(profile.limits.maxRegisters, 1), table.requestLimit)
         return BlockPartition(
             table: table, limit: limit, maxGap: profile.limits.maxGap, used: used[table] ?? [],
-            forbidden: (profile.limits.forbidden + refused).filter { $0.table == table }.map(\.range), cuts: cuts[table] ?? [],
-            cost: cost)
+            forbidden: (profile.limits.forbidden + refused).filter { $0.table == table }.map(\.range),
+            windows: profile.limits.windows.filter { $0.table == table }, cuts: cuts[table] ?? [], cost: cost)
     }
 
     /// The address that divides the runs best; nil when they cannot be divided.

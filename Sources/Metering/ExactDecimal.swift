@@ -114,6 +114,9 @@ package struct ExactDecimal: Hashable, Sendable {
         mantissa == .min ? nil : ExactDecimal(uncheckedMantissa: -mantissa, exponent: exponent)
     }
 
+    /// The whole number it is; nil for fractions and for what Int64 does not hold.
+    package var integer: Int64? { exponent < 0 ? nil : shifted(to: 0) }
+
     private func shifted(to target: Int8) -> Int64? {
         var result = mantissa
         for _ in 0..<(Int(exponent) - Int(target)) {

@@ -57,6 +57,7 @@ package enum Vocabulary {
 
     private static let phases = ["_l1", "_l2", "_l3"]
     private static let tariffs = ["_t1", "_t2", "_t3"]
+    private static let inputs = (1...16).map { "_i\($0)" }
     private static let strings = (1...24).map { "_s\($0)" }
 
     private static let rows: [Row] = [
@@ -74,6 +75,7 @@ package enum Vocabulary {
         Row("energy_reactive_q4", "varh", .counter),
         Row("energy_apparent_import", "VAh", .counter, phases),
         Row("energy_apparent_export", "VAh", .counter, phases),
+        Row("energy_apparent_abs", "VAh", .counter),
         // Power
         Row("power_active", "W", .gauge, phases),
         Row("power_active_import", "W", .gauge, phases),
@@ -106,6 +108,9 @@ package enum Vocabulary {
         Row("device_manufacturer", "", .text), Row("device_model", "", .text),
         Row("device_calibration_date", "", .text),
         Row("power_fail_count", "1", .counter),
+        // What an inverter says of the meter at the grid and of the loads behind it
+        Row("grid_power", "W", .gauge, phases), Row("grid_energy_import", "Wh", .counter), Row("grid_energy_export", "Wh", .counter),
+        Row("load_power", "W", .gauge), Row("load_energy", "Wh", .counter),
         // Solar and battery
         Row("pv_energy", "Wh", .counter), Row("pv_power", "W", .gauge), Row("pv_energy_day", "Wh", .gauge),
         Row("inverter_state", "", .state), Row("inverter_event", "", .state),
@@ -116,17 +121,18 @@ package enum Vocabulary {
         Row("irradiance_poa", "W/m2", .gauge), Row("irradiance_ghi", "W/m2", .gauge), Row("insolation_poa", "Wh/m2", .counter),
         Row("temperature_module", "Cel", .gauge), Row("temperature_ambient", "Cel", .gauge),
         Row("battery_soc", "1", .gauge), Row("battery_soh", "1", .gauge), Row("battery_power", "W", .gauge),
+        Row("battery_voltage", "V", .gauge), Row("battery_current", "A", .gauge), Row("battery_temperature", "Cel", .gauge),
         Row("battery_energy_charge", "Wh", .counter), Row("battery_energy_discharge", "Wh", .counter),
         Row("genset_fuel", "L", .counter), Row("run_hours", "s", .counter),
         // Water, gas, heat, air
-        Row("water_volume", "m3", .counter), Row("water_volume_reverse", "m3", .counter), Row("water_flow", "m3/h", .gauge),
+        Row("water_volume", "m3", .counter, inputs), Row("water_volume_reverse", "m3", .counter), Row("water_flow", "m3/h", .gauge),
         Row("hot_water_volume", "m3", .counter), Row("wastewater_volume", "m3", .counter), Row("rainwater_volume", "m3", .counter),
         Row("reservoir_level", "m", .gauge), Row("reservoir_volume", "m3", .gauge), Row("rainfall", "mm", .counter),
         Row("gas_volume", "m3", .counter),
         Row("heat_energy", "Wh", .counter), Row("heat_power", "W", .gauge), Row("heat_flow", "m3/h", .gauge),
         Row("temperature_supply", "Cel", .gauge), Row("temperature_return", "Cel", .gauge),
         Row("steam_mass", "kg", .counter), Row("compressed_air_volume", "m3", .counter),
-        Row("pulse_count", "1", .counter), Row("production_count", "1", .counter),
+        Row("pulse_count", "1", .counter, inputs), Row("production_count", "1", .counter),
     ]
 }
 

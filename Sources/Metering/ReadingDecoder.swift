@@ -35,70 +35,121 @@ package struct ReadingDecoder: Sendable {
         case .fault(let fault):
             return Reading(point: index, value: nil, quality: fault.quality)
         case .words(let words):
-            let start = Int(point.block.address) - Int(answer.block.address)
-            guard words.count >= start + Int(point.block.count) else { return Reading(point: index, value: nil, quality: .badValue) }
-            let own = words[start..<start + Int(point.block.count)]
-            if point.encoding == .string {
-                return text(own, order: point.order).map { Reading(point: index, value: .text($0)) }
-                    ?? Reading(point: index, value: nil, quality: .badValue)
-            }
-            guard let number = number(own, point, answer: answer, words) else {
+            guard let own = ReadingDecoder.words(of: point.block, in: answer.block, words) else {
                 return Reading(point: index, value: nil, quality: .badValue)
             }
-            return Reading(point: index, value: point.quantity.kind == .text ? .text(number.description) : .number(number))
+            if point.encoding == .string {
+                return RawText.text(own, order: point.order).map { Reading(point: index, value: .text($0)) }
+                    ?? Reading(point: index, value: nil, quality: .badValue)
+            }
+            guard let raw = raw(own, point, answer.block, words) else {
+                return Reading(point: index, value: nil, quality: .badValue)
+            }
+            if point.quantity.kind == .text {
+                let name = point.names.isEmpty ? nil : raw.integer.flatMap { point.names[$0] }
+                return Reading(point: index, value: .text(name ?? raw.description))
+            }
+            var quality = Quality.badValue
+            guard let number = number(raw, point, answer.block, words, answers, &quality) else {
+                return Reading(point: index, value: nil, quality: quality)
+            }
+            return Reading(point: index, value: .number(number))
         }
     }
 
-    private func number(_ own: ArraySlice<UInt16>, _ point: PointDefinition, answer: BlockAnswer, _ words: [UInt16]) -> ExactDecimal? {
-        let pattern = ReadingDecoder.pattern(own, order: point.order)
+    /// What stands in the point's own registers; nil for a sentinel and for what is no number.
+    private func raw(_ own: ArraySlice<UInt16>, _ point: PointDefinition, _ block: Block, _ words: [UInt16]) -> ExactDecimal? {
+        var pattern = point.order.pattern(own)
+        for part in point.parts {
+            guard let word = ReadingDecoder.words(of: part, in: block, words) else { return nil }
+            pattern = pattern << 16 | point.order.pattern(word)
+        }
         if point.absent.contains(pattern) { return nil }
-        guard var value = point.encoding.number(pattern) else { return nil }
+        if let mask = point.mask { pattern = (pattern & mask) >> UInt64(mask.trailingZeroBitCount) }
+        guard let raw = point.encoding.number(pattern) else { return nil }
+        return ReadingDecoder.mapped(raw, by: point.map)
+    }
+
+    /// - Parameter quality: set when something else than the words is the reason for no value.
+    private func number(
+        _ raw: ExactDecimal, _ point: PointDefinition, _ block: Block, _ words: [UInt16], _ answers: [BlockAnswer],
+        _ quality: inout Quality
+    ) -> ExactDecimal? {
+        guard var value = raw.multiplied(by: point.factor) else { return nil }
+        for term in point.terms {
+            guard let own = ReadingDecoder.words(of: term.block, in: block, words), let more = term.number(own),
+                let sum = value.adding(more) ?? ReadingDecoder.floatSum(value, more, point, term)
+            else { return nil }
+            value = sum
+        }
         if let register = point.scaleRegister {
             // The factor must come from the same answer: it may change between two.
-            guard answer.block.covers(register) else { return nil }
-            let power = Int16(bitPattern: words[Int(register.address) - Int(answer.block.address)])
+            guard let word = ReadingDecoder.words(of: register, in: block, words)?.first else { return nil }
+            let power = Int16(bitPattern: word)
             guard (-10...10).contains(power),
                 let scaled = ExactDecimal(mantissa: value.mantissa, exponent: Int(value.exponent) + Int(power))
             else { return nil }
             value = scaled
         }
-        guard var result = value.multiplied(by: point.factor)?.adding(point.offset) else { return nil }
-        if point.invert != (invert && ReadingDecoder.hasDirection(point.quantity)) {
+        for ratio in point.ratios {
+            guard let factor = self.ratio(ratio, block, words, answers, &quality), let product = value.multiplied(by: factor) else {
+                return nil
+            }
+            value = product
+        }
+        guard var result = value.adding(point.offset) else { return nil }
+        var negate = point.invert != (invert && ReadingDecoder.hasDirection(point.quantity))
+        if let flag = point.signFlag {
+            guard let word = ReadingDecoder.words(of: flag.block, in: block, words)?.first else { return nil }
+            if word & flag.mask == flag.negative { negate.toggle() }
+        }
+        if negate {
             guard let negated = result.negated else { return nil }
             result = negated
         }
         return result
     }
 
-    /// The value's bits, most significant first, whatever the order on the wire.
-    static func pattern(_ words: ArraySlice<UInt16>, order: WordOrder) -> UInt64 {
-        var pattern: UInt64 = 0
-        if order.lowWordFirst {
-            for word in words.reversed() { pattern = pattern << 16 | UInt64(order.swapsBytes ? word.byteSwapped : word) }
-        } else {
-            for word in words { pattern = pattern << 16 | UInt64(order.swapsBytes ? word.byteSwapped : word) }
-        }
-        return pattern
+    /// Two float64 may have more digits between them than 64 bits hold; their sum is then the nearest float64, as the device would add.
+    private static func floatSum(_ a: ExactDecimal, _ b: ExactDecimal, _ point: PointDefinition, _ term: Operand) -> ExactDecimal? {
+        guard point.encoding == .float64, term.encoding == .float64 else { return nil }
+        return ExactDecimal(shortest: a.double + b.double)
     }
 
-    /// Printable UTF-8 up to the first NUL, without trailing spaces; nil when empty or not text.
-    private func text(_ words: ArraySlice<UInt16>, order: WordOrder) -> String? {
-        var bytes: [UInt8] = []
-        for word in order.lowWordFirst ? Array(words.reversed()) : Array(words) {
-            let own = order.swapsBytes ? word.byteSwapped : word
-            bytes.append(UInt8(own >> 8))
-            bytes.append(UInt8(own & 0xFF))
+    /// A ratio is a setting: it may stand in another answer of the same poll. A ratio of 0 would make every value 0, so it is none.
+    private func ratio(
+        _ ratio: Operand, _ block: Block, _ words: [UInt16], _ answers: [BlockAnswer], _ quality: inout Quality
+    ) -> ExactDecimal? {
+        if let own = ReadingDecoder.words(of: ratio.block, in: block, words) { return ratio.number(own).flatMap { $0 == .zero ? nil : $0 } }
+        guard let answer = answers.first(where: { $0.block.covers(ratio.block) }) else { return nil }
+        switch answer.outcome {
+        case .fault(let fault):
+            quality = fault.quality
+            return nil
+        case .words(let others):
+            guard let own = ReadingDecoder.words(of: ratio.block, in: answer.block, others) else { return nil }
+            return ratio.number(own).flatMap { $0 == .zero ? nil : $0 }
         }
-        var content = bytes.prefix { $0 != 0 }
-        while let last = content.last, last == UInt8(ascii: " ") { content.removeLast() }
-        guard !content.isEmpty, content.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else { return nil }
-        return String(validating: content, as: UTF8.self)
+    }
+
+    /// The words of a block within the words of an answer; nil when they are not among them.
+    private static func words(of block: Block, in answer: Block, _ words: [UInt16]) -> ArraySlice<UInt16>? {
+        guard answer.covers(block) else { return nil }
+        let start = Int(block.address) - Int(answer.address)
+        guard words.count >= start + Int(block.count) else { return nil }
+        return words[start..<start + Int(block.count)]
+    }
+
+    /// What a raw number stands for; nil when the map does not know it.
+    fileprivate static func mapped(_ raw: ExactDecimal, by map: [Int64: ExactDecimal]) -> ExactDecimal? {
+        if map.isEmpty { return raw }
+        return raw.integer.flatMap { map[$0] }
     }
 
     /// Gauges whose sign tells the direction of flow.
     private static func hasDirection(_ quantity: Quantity) -> Bool {
         guard quantity.kind == .gauge else { return false }
-        return ["power_active", "power_reactive", "power_factor", "energy_active_net"].contains { base in
+        return ["power_active", "power_reactive", "power_factor", "energy_active_net", "grid_power"].contains { base in
             quantity.id == base || (quantity.id.hasPrefix(base + "_l") && quantity.id.utf8.count == base.utf8.count + 3)
         }
     }
@@ -113,35 +164,12 @@ package struct ReadingDecoder: Sendable {
     }
 }
 
-extension Encoding {
-    /// The raw number of a bit pattern; nil for NaN, infinities, accumulators at zero and magnitudes beyond Int64.
-    func number(_ pattern: UInt64) -> ExactDecimal? {
-        switch self {
-        case .uint16, .uint32:
-            return ExactDecimal(Int64(pattern))
-        case .int16:
-            return ExactDecimal(Int64(Int16(bitPattern: UInt16(truncatingIfNeeded: pattern))))
-        case .int32:
-            return ExactDecimal(Int64(Int32(bitPattern: UInt32(truncatingIfNeeded: pattern))))
-        case .uint64:
-            return Int64(exactly: pattern).map { ExactDecimal($0) }
-        case .int64:
-            return ExactDecimal(Int64(bitPattern: pattern))
-        case .acc32, .acc64:
-            return pattern == 0 ? nil : Int64(exactly: pattern).map { ExactDecimal($0) }
-        case .float32:
-            return ExactDecimal(shortest: Float(bitPattern: UInt32(truncatingIfNeeded: pattern)))
-        case .float64:
-            return ExactDecimal(shortest: Double(bitPattern: pattern))
-        case .schneider4q:
-            guard let raw = ExactDecimal(shortest: Float(bitPattern: UInt32(truncatingIfNeeded: pattern))) else { return nil }
-            let value = raw.double
-            guard abs(value) <= 2 else { return nil }
-            if value > 1 { return raw.negated?.adding(ExactDecimal(2)) }
-            if value < -1 { return raw.negated?.adding(ExactDecimal(-2)) }
-            return raw
-        case .string:
-            return nil
-        }
+extension Operand {
+    /// The number in its words, with its factor; nil for a sentinel and for what is no number.
+    fileprivate func number(_ words: ArraySlice<UInt16>) -> ExactDecimal? {
+        let pattern = order.pattern(words)
+        if absent.contains(pattern) { return nil }
+        guard let raw = encoding.number(pattern) else { return nil }
+        return ReadingDecoder.mapped(raw, by: map)?.multiplied(by: factor)
     }
 }

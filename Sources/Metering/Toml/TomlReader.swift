@@ -164,6 +164,35 @@ package final class TomlReader {
         return values
     }
 
+    /// The numbers of an array; nil, with nothing noted, when the key is no array.
+    package func decimals(_ key: String) -> [ExactDecimal]? {
+        guard case .array(let elements)? = members[key]?.content else { return nil }
+        if !asked.contains(key) { asked.append(key) }
+        return elements.compactMap { element in
+            if case .integer(let value) = element.content { return ExactDecimal(value) }
+            if case .float(let value) = element.content, let exact = ExactDecimal(shortest: value) { return exact }
+            problem(key, "must hold numbers only, found \(element.kind)")
+            return nil
+        }
+    }
+
+    /// A table whose keys are whole numbers, decimal or hexadecimal: `{ 0 = 0.001, 0x10 = 1 }`. Values are read by `read`.
+    package func numbered<Element>(_ key: String, _ read: (TomlReader, String) -> Element?) -> [Int64: Element] {
+        guard let table = table(key) else { return [:] }
+        var result: [Int64: Element] = [:]
+        for name in table.members.keys.sorted() {
+            let number = name.hasPrefix("0x") ? Int64(name.dropFirst(2), radix: 16) : Int64(name)
+            guard let number else {
+                if !table.asked.contains(name) { table.asked.append(name) }
+                table.problem(name, "must be a whole number, such as 3 or 0x10")
+                continue
+            }
+            if let element = read(table, name) { result[number] = element }
+        }
+        table.finish()
+        return result
+    }
+
     /// One of the cases of an enumeration written as a string.
     package func choice<Choice: RawRepresentable & CaseIterable>(_ key: String, of type: Choice.Type, required: Bool = false) -> Choice?
     where Choice.RawValue == String {
