@@ -1,0 +1,52 @@
+import Metering
+import Testing
+
+/// What holds for every shipped profile.
+@Suite struct ProfileLibraryTests {
+    @Test(arguments: ShippedProfiles.names) func everyProfileNamesItsSourceAndShowsExamples(_ name: String) throws {
+        let profile = try ShippedProfiles.load(name)
+        #expect(profile.source.utf8.count > 20)
+        #expect(!profile.models.isEmpty)
+        #expect(!profile.examples.isEmpty)
+        #expect(profile.examples.contains { $0.value != nil })
+    }
+
+    @Test(arguments: ShippedProfiles.names) func everyPointCanBeReadWithinTheLimitsOfItsDevice(_ name: String) throws {
+        let profile = try ShippedProfiles.load(name)
+        for point in profile.points {
+            for (table, run) in [(point.block.table, point.run)] + point.ratios.map({ ($0.block.table, $0.block.range) }) {
+                #expect(run.count <= profile.limits.maxRegisters, "\(name): \(point.quantity.id)")
+                #expect(!profile.limits.forbidden.contains { $0.table == table && $0.range.overlaps(run) }, "\(name): \(point.quantity.id)")
+                #expect(!profile.limits.windows.contains { $0.table == table && $0.cuts(run) }, "\(name): \(point.quantity.id)")
+            }
+            #expect(point.companions.allSatisfy { $0.table == point.block.table }, "\(name): \(point.quantity.id)")
+        }
+        for check in profile.identity { #expect(Int(check.block.count) <= profile.limits.maxRegisters, "\(name)") }
+    }
+
+    /// Registers belong to one value: two points share all of them or none.
+    @Test(arguments: ShippedProfiles.names) func noTwoPointsCutEachOther(_ name: String) throws {
+        let points = try ShippedProfiles.load(name).points.sorted {
+            ($0.block.table, $0.block.address) < ($1.block.table, $1.block.address)
+        }
+        for (one, next) in zip(points, points.dropFirst()) where one.block != next.block {
+            let overlap = one.block.table == next.block.table && one.block.range.overlaps(next.block.range)
+            #expect(!overlap, "\(name): \(one.quantity.id) and \(next.quantity.id)")
+        }
+    }
+
+    @Test(arguments: ShippedProfiles.names) func productionAndCountersAreNeverTurnedRound(_ name: String) throws {
+        for point in try ShippedProfiles.load(name).points where point.quantity.kind == .counter || point.quantity.id == "pv_power" {
+            #expect(!point.invert, "\(name): \(point.quantity.id)")
+            // A flag among the value's own bits makes its size of it; any other would turn a counter round.
+            #expect(point.signFlag.map { point.block.covers($0.block) } ?? true, "\(name): \(point.quantity.id)")
+        }
+    }
+
+    @Test(arguments: ShippedProfiles.names) func identityIsReadOnceAndPowerIsReadLive(_ name: String) throws {
+        for point in try ShippedProfiles.load(name).points {
+            if point.quantity.kind == .text { #expect(point.pointClass == .once, "\(name): \(point.quantity.id)") }
+            if point.quantity.id == "power_active" { #expect(point.pointClass == .live, "\(name)") }
+        }
+    }
+}
