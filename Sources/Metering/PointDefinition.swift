@@ -72,6 +72,12 @@ package struct PointDefinition: Hashable, Sendable {
         return blocks
     }
 
+    /// True where more than the point's own registers, as they are, make the value.
+    var isComposed: Bool {
+        !parts.isEmpty || !terms.isEmpty || !ratios.isEmpty || signFlag != nil || mask != nil || !map.isEmpty
+            || (!names.isEmpty && quantity.kind == .text)
+    }
+
     /// Its own registers and its companions as one run of addresses.
     package var run: Range<Int> {
         companions.reduce(block.range) { hull, other in

@@ -6,18 +6,41 @@ package struct ReadingDecoder: Sendable {
     package let invert: Bool
     /// The quantity of each point as it is handed on: with `invert`, import and export have changed places.
     package let quantities: [Quantity]
+    private let steps: [Step]
+
+    /// What the common point needs, without the lists of the uncommon ones: a million values an hour are decoded here.
+    private struct Step {
+        var block: Block
+        var encoding: Encoding
+        var order: WordOrder
+        var factor: ExactDecimal
+        var offset: ExactDecimal
+        var scaleRegister: Block?
+        var absent: [UInt64]
+        var isText: Bool
+        /// True where the sign must be turned.
+        var negate: Bool
+        /// True where other registers, bits or maps take part.
+        var isComposed: Bool
+    }
 
     package init(profile: Profile, invert: Bool = false) {
         self.profile = profile
         self.invert = invert
         quantities = profile.points.map { invert ? ReadingDecoder.mirrored($0.quantity) : $0.quantity }
+        steps = profile.points.map { point in
+            Step(
+                block: point.block, encoding: point.encoding, order: point.order, factor: point.factor, offset: point.offset,
+                scaleRegister: point.scaleRegister, absent: point.absent, isText: point.quantity.kind == .text,
+                negate: point.invert != (invert && ReadingDecoder.hasDirection(point.quantity)), isComposed: point.isComposed)
+        }
     }
 
     /// One reading for every point that the answers touch, in profile order. A point of a block that was not asked gives none.
     package func decode(_ answers: [BlockAnswer]) -> [Reading] {
         var readings: [Reading] = []
-        readings.reserveCapacity(profile.points.count)
-        for index in profile.points.indices {
+        readings.reserveCapacity(steps.count)
+        for index in steps.indices {
             if let reading = decode(point: index, answers) { readings.append(reading) }
         }
         return readings
@@ -25,89 +48,109 @@ package struct ReadingDecoder: Sendable {
 
     /// How many readings `decode` would give.
     package func count(_ answers: [BlockAnswer]) -> Int {
-        profile.points.reduce(0) { sum, point in sum + (answers.contains { $0.block.covers(point.block) } ? 1 : 0) }
+        steps.reduce(0) { sum, step in sum + (answers.contains { $0.block.covers(step.block) } ? 1 : 0) }
     }
 
     private func decode(point index: Int, _ answers: [BlockAnswer]) -> Reading? {
-        let point = profile.points[index]
-        guard let answer = answers.first(where: { $0.block.covers(point.block) }) else { return nil }
+        let step = steps[index]
+        guard let answer = answers.first(where: { $0.block.covers(step.block) }) else { return nil }
         switch answer.outcome {
         case .fault(let fault):
             return Reading(point: index, value: nil, quality: fault.quality)
         case .words(let words):
-            guard let own = ReadingDecoder.words(of: point.block, in: answer.block, words) else {
+            guard let own = ReadingDecoder.words(of: step.block, in: answer.block, words) else {
                 return Reading(point: index, value: nil, quality: .badValue)
             }
-            if point.encoding == .string {
-                return RawText.text(own, order: point.order).map { Reading(point: index, value: .text($0)) }
+            if step.isComposed { return composed(own, index, step, answer.block, words, answers) }
+            if step.encoding == .string {
+                return RawText.text(own, order: step.order).map { Reading(point: index, value: .text($0)) }
                     ?? Reading(point: index, value: nil, quality: .badValue)
             }
-            guard let raw = raw(own, point, answer.block, words) else {
-                return Reading(point: index, value: nil, quality: .badValue)
-            }
-            if point.quantity.kind == .text {
-                let name = point.names.isEmpty ? nil : raw.integer.flatMap { point.names[$0] }
-                return Reading(point: index, value: .text(name ?? raw.description))
-            }
-            var quality = Quality.badValue
-            guard let number = number(raw, point, answer.block, words, answers, &quality) else {
-                return Reading(point: index, value: nil, quality: quality)
-            }
+            guard let raw = raw(step.order.pattern(own), step) else { return Reading(point: index, value: nil, quality: .badValue) }
+            if step.isText { return Reading(point: index, value: .text(raw.description)) }
+            guard let value = raw.multiplied(by: step.factor), let scaled = scaled(value, step, answer.block, words),
+                let number = finished(scaled, step, negate: step.negate)
+            else { return Reading(point: index, value: nil, quality: .badValue) }
             return Reading(point: index, value: .number(number))
         }
     }
 
-    /// What stands in the point's own registers; nil for a sentinel and for what is no number.
-    private func raw(_ own: ArraySlice<UInt16>, _ point: PointDefinition, _ block: Block, _ words: [UInt16]) -> ExactDecimal? {
+    private func raw(_ pattern: UInt64, _ step: Step) -> ExactDecimal? {
+        step.absent.contains(pattern) ? nil : step.encoding.number(pattern)
+    }
+
+    /// By the power of ten in the scale register. It must come from the same answer: it may change between two.
+    private func scaled(_ value: ExactDecimal, _ step: Step, _ block: Block, _ words: [UInt16]) -> ExactDecimal? {
+        guard let register = step.scaleRegister else { return value }
+        guard let word = ReadingDecoder.words(of: register, in: block, words)?.first else { return nil }
+        let power = Int16(bitPattern: word)
+        guard (-10...10).contains(power) else { return nil }
+        return ExactDecimal(mantissa: value.mantissa, exponent: Int(value.exponent) + Int(power))
+    }
+
+    private func finished(_ value: ExactDecimal, _ step: Step, negate: Bool) -> ExactDecimal? {
+        let result = value.adding(step.offset)
+        return negate ? result?.negated : result
+    }
+
+    // MARK: - Points in which other registers, bits or maps take part
+
+    private func composed(
+        _ own: ArraySlice<UInt16>, _ index: Int, _ step: Step, _ block: Block, _ words: [UInt16], _ answers: [BlockAnswer]
+    ) -> Reading {
+        let point = profile.points[index]
+        guard let raw = raw(own, point, step, block, words) else { return Reading(point: index, value: nil, quality: .badValue) }
+        if step.isText {
+            let name = point.names.isEmpty ? nil : raw.integer.flatMap { point.names[$0] }
+            return Reading(point: index, value: .text(name ?? raw.description))
+        }
+        var quality = Quality.badValue
+        guard let number = number(raw, point, step, block, words, answers, &quality) else {
+            return Reading(point: index, value: nil, quality: quality)
+        }
+        return Reading(point: index, value: .number(number))
+    }
+
+    /// What stands in the point's own registers and parts; nil for a sentinel and for what is no number.
+    private func raw(_ own: ArraySlice<UInt16>, _ point: PointDefinition, _ step: Step, _ block: Block, _ words: [UInt16]) -> ExactDecimal?
+    {
         var pattern = point.order.pattern(own)
         for part in point.parts {
             guard let word = ReadingDecoder.words(of: part, in: block, words) else { return nil }
             pattern = pattern << 16 | point.order.pattern(word)
         }
-        if point.absent.contains(pattern) { return nil }
+        if step.absent.contains(pattern) { return nil }
         if let mask = point.mask { pattern = (pattern & mask) >> UInt64(mask.trailingZeroBitCount) }
-        guard let raw = point.encoding.number(pattern) else { return nil }
+        guard let raw = step.encoding.number(pattern) else { return nil }
         return ReadingDecoder.mapped(raw, by: point.map)
     }
 
     /// - Parameter quality: set when something else than the words is the reason for no value.
     private func number(
-        _ raw: ExactDecimal, _ point: PointDefinition, _ block: Block, _ words: [UInt16], _ answers: [BlockAnswer],
+        _ raw: ExactDecimal, _ point: PointDefinition, _ step: Step, _ block: Block, _ words: [UInt16], _ answers: [BlockAnswer],
         _ quality: inout Quality
     ) -> ExactDecimal? {
-        guard var value = raw.multiplied(by: point.factor) else { return nil }
+        guard var value = raw.multiplied(by: step.factor) else { return nil }
         for term in point.terms {
             guard let own = ReadingDecoder.words(of: term.block, in: block, words), let more = term.number(own),
                 let sum = value.adding(more) ?? ReadingDecoder.floatSum(value, more, point, term)
             else { return nil }
             value = sum
         }
-        if let register = point.scaleRegister {
-            // The factor must come from the same answer: it may change between two.
-            guard let word = ReadingDecoder.words(of: register, in: block, words)?.first else { return nil }
-            let power = Int16(bitPattern: word)
-            guard (-10...10).contains(power),
-                let scaled = ExactDecimal(mantissa: value.mantissa, exponent: Int(value.exponent) + Int(power))
-            else { return nil }
-            value = scaled
-        }
+        guard let whole = scaled(value, step, block, words) else { return nil }
+        value = whole
         for ratio in point.ratios {
             guard let factor = self.ratio(ratio, block, words, answers, &quality), let product = value.multiplied(by: factor) else {
                 return nil
             }
             value = product
         }
-        guard var result = value.adding(point.offset) else { return nil }
-        var negate = point.invert != (invert && ReadingDecoder.hasDirection(point.quantity))
+        var negate = step.negate
         if let flag = point.signFlag {
             guard let word = ReadingDecoder.words(of: flag.block, in: block, words)?.first else { return nil }
             if word & flag.mask == flag.negative { negate.toggle() }
         }
-        if negate {
-            guard let negated = result.negated else { return nil }
-            result = negated
-        }
-        return result
+        return finished(value, step, negate: negate)
     }
 
     /// Two float64 may have more digits between them than 64 bits hold; their sum is then the nearest float64, as the device would add.

@@ -28,6 +28,34 @@ import Testing
         #expect(plan.blocks(for: [.live]) == [Block(.holding, 40_072, count: 5), Block(.holding, 40_200, count: 1)])
     }
 
+    @Test func companionsComeInTheSameAnswerAndRatiosInTheSamePoll() {
+        var signed = point(149, 2)
+        signed.signFlag = SignFlag(block: Block(.holding, 135, count: 1), negative: 1)
+        var halves = point(90, 1)
+        halves.parts = [Block(.holding, 25, count: 1)]
+        var ratio = point(.input, 0, 2)
+        ratio.ratios = [Operand(block: Block(.input, 900, count: 1), encoding: .uint16)]
+        var plan = ReadPlan(profile: profile([signed, halves, ratio, point(500, 1, .slow)], limits: ReadLimits(maxGap: 0)), cost: .tcp())
+        #expect(
+            plan.blocks(for: [.live]) == [
+                Block(.holding, 25, count: 66), Block(.holding, 135, count: 16), Block(.input, 0, count: 2), Block(.input, 900, count: 1),
+            ])
+        #expect(plan.blocks(for: [.slow]) == [Block(.holding, 500, count: 1)])
+    }
+
+    @Test func requestsStayInsideTheirWindowAndFillIt() {
+        let limits = ReadLimits(maxGap: 0, windows: [Block(.holding, 100, count: 50), Block(.holding, 150, count: 50)])
+        var plan = ReadPlan(
+            profile: profile([point(90), point(100), point(140), point(149), point(150), point(199)], limits: limits), cost: .tcp())
+        #expect(
+            plan.blocks(for: [.live]) == [
+                Block(.holding, 90, count: 1), Block(.holding, 100, count: 50), Block(.holding, 150, count: 50),
+            ])
+        #expect(plan.unreadable.isEmpty)
+        let across = ReadPlan(profile: profile([point(149, 2)], limits: limits), cost: .tcp())
+        #expect(across.unreadable == [0])
+    }
+
     @Test func pointThatTheLimitsForbidIsTold() {
         let plan = ReadPlan(
             profile: profile([point(10, 4), point(20, 1)], limits: ReadLimits(forbidden: [Block(.holding, 12, count: 1)])), cost: .tcp())
@@ -43,11 +71,13 @@ import Testing
     @Test func everyMapIsCoveredExactlyAndWithinItsLimits() {
         var random = SplitMix(state: 7)
         for round in 0..<3000 {
+            let border = UInt16.random(in: 20...200, using: &random)
+            let windows = Bool.random(using: &random) ? [] : [Block(.holding, border, count: UInt16.random(in: 5...40, using: &random))]
             let limits = ReadLimits(
                 maxRegisters: Int.random(in: 4...125, using: &random), maxGap: Int.random(in: 0...20, using: &random),
                 forbidden: (0..<Int.random(in: 0...4, using: &random)).map { _ in
                     Block(.holding, UInt16.random(in: 0...250, using: &random), count: UInt16.random(in: 1...5, using: &random))
-                })
+                }, windows: windows)
             var points: [PointDefinition] = []
             for _ in 0..<Int.random(in: 1...40, using: &random) {
                 let table: RegisterTable = Bool.random(using: &random) ? .holding : .input
@@ -76,6 +106,7 @@ import Testing
         for block in blocks {
             #expect(Int(block.count) <= limits.maxRegisters, note)
             #expect(!limits.forbidden.contains { meet($0, block) }, note)
+            #expect(!limits.windows.contains { meet($0, block) && !$0.covers(block) }, note)
             // Both ends of a block are wanted by a point that is due.
             let inside = points.filter { due.contains($0.pointClass) && block.covers($0.block) }
             #expect(!inside.isEmpty, note)
@@ -90,7 +121,8 @@ import Testing
                     return min(point.block.range.lowerBound, Int(scale.address)) < address
                         && address < max(point.block.range.upperBound, scale.range.upperBound)
                 }
-                #expect(run <= limits.maxGap || paired, note)
+                let inWindow = limits.windows.contains { $0.covers(block) }
+                #expect(run <= limits.maxGap || paired || inWindow, note)
             }
         }
         for (index, point) in points.enumerated() where due.contains(point.pointClass) {
@@ -101,6 +133,7 @@ import Testing
             let possible =
                 both.count <= limits.maxRegisters
                 && !limits.forbidden.contains { $0.table == point.block.table && $0.range.overlaps(both) }
+                && !limits.windows.contains { $0.table == point.block.table && $0.cuts(both) }
             if possible { #expect(covering.contains { $0.covers(scale) }, note) }
         }
     }
