@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Metering
 import Testing
 
@@ -48,5 +49,38 @@ import Testing
             if point.quantity.kind == .text { #expect(point.pointClass == .once, "\(name): \(point.quantity.id)") }
             if point.quantity.id == "power_active" { #expect(point.pointClass == .live, "\(name)") }
         }
+    }
+
+    @Test func everyQuantityAndEveryShippedProfileIsDocumented() throws {
+        let file = ShippedProfiles.directory.deletingLastPathComponent().appending(path: "docs/device-profiles.md")
+        let text = try String(contentsOf: file, encoding: .utf8)
+        let ranges = ["_s", "_i"]  // `_s1` ... `_s24` are written as a range
+        for quantity in Vocabulary.all {
+            let parts = quantity.id.split(separator: "_")
+            let last = parts.last.map(String.init) ?? ""
+            let isNumbered = last.count > 1 && "lsti".contains(last.prefix(1)) && last.dropFirst().allSatisfy(\.isNumber)
+            let base = isNumbered ? parts.dropLast().joined(separator: "_") : quantity.id
+            #expect(text.contains("`\(quantity.id)`") || text.contains("`\(base)`"), "\(quantity.id)")
+            if isNumbered, !ranges.contains("_" + last.prefix(1)), !text.contains("`\(quantity.id)`") {
+                #expect(text.contains("`_\(last)`"), "\(quantity.id)")
+            }
+        }
+        for name in ShippedProfiles.names { #expect(text.contains("| `\(name)` |"), "\(name)") }
+    }
+
+    /// Devices are told apart by what they say of themselves, where they do: no device of one profile is taken for another's.
+    @Test func modelsThatNameThemselvesAreToldApart() throws {
+        var known: [String: String] = [:]
+        for name in ShippedProfiles.names {
+            for check in try ShippedProfiles.load(name).identity {
+                guard case .prefixes(let prefixes) = check.expectation, check.block.address == 49 else { continue }
+                for prefix in prefixes {
+                    let other = known.first { $0.key.hasPrefix(prefix) || prefix.hasPrefix($0.key) }
+                    #expect(other == nil, "\(name) and \(other?.value ?? "") both take \(prefix)")
+                    known[prefix] = name
+                }
+            }
+        }
+        #expect(known.count > 8)
     }
 }

@@ -118,6 +118,25 @@ import Testing
         }
     }
 
+    @Test func packedDecimalsComeBackInEveryOrder() throws {
+        var random = SystemRandomNumberGenerator()
+        for order in WordOrder.allCases {
+            for encoding in [Encoding.bcd16, .bcd32, .bcd64] {
+                let count = try #require(encoding.wordCount)
+                let own = decoder([try point("pulse_count", 0, encoding, order: order)])
+                for _ in 0..<100 {
+                    let digits = (0..<count * 4).map { _ in UInt8.random(in: 0...9, using: &random) }
+                    var wire = (0..<count).map { word in digits[word * 4..<word * 4 + 4].reduce(UInt16(0)) { $0 << 4 | UInt16($1) } }
+                    if order.swapsBytes { wire = wire.map(\.byteSwapped) }
+                    if order.lowWordFirst { wire.reverse() }
+                    let answer = BlockAnswer(block: Block(.holding, 0, count: UInt16(count)), outcome: .words(wire))
+                    let written = ExactDecimal(digits.map(String.init).joined())
+                    #expect(own.decode([answer]).first?.value?.number == written, "\(encoding) \(order) \(digits)")
+                }
+            }
+        }
+    }
+
     /// Said again by other means than the decoder's.
     private func expected(_ encoding: Encoding, _ pattern: UInt64) -> ExactDecimal? {
         switch encoding {
