@@ -15,7 +15,7 @@ import Testing
     func whatIsNoNumberIsNil(_ text: String) { #expect(ExactDecimal(text) == nil) }
 
     @Test func aFloat32ReadsBackAsTheSameFloat32() throws {
-        var random = SystemRandomNumberGenerator()
+        var random = SeededGenerator(seed: 20_261_124)
         for _ in 0..<20_000 {
             let value = Float(bitPattern: UInt32.random(in: 0 ... .max, using: &random))
             guard value.isFinite else { continue }

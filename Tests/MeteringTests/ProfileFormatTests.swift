@@ -166,6 +166,13 @@ import Testing
         #expect(value(own, words(6, 12)) == "12")
     }
 
+    @Test(arguments: ["coil", "discrete", "discrete_input"]) func aSingleBitIsAPoint(_ table: String) throws {
+        let own = try profile("[[point]]\nquantity = \"x_acme_leak\"\ntable = \"\(table)\"\naddress = 3")
+        let registers: RegisterTable = table == "coil" ? .coil : .discreteInput
+        #expect(own.points.first?.block == Block(registers, 3, count: 1))
+        #expect(value(own, BlockAnswer(block: Block(registers, 2, count: 3), outcome: .words([0, 1, 0]))) == "1")
+    }
+
     @Test func eightLettersNameTheSameOrders() throws {
         for (name, order) in [("ABCDEFGH", WordOrder.abcd), ("GHEFCDAB", .cdab), ("BADCFEHG", .badc), ("HGFEDCBA", .dcba)] {
             let own = try profile(

@@ -51,6 +51,36 @@ import Testing
         }
     }
 
+    /// Whatever a device sends, each point is a number, a text or a reason; extreme words are tried as often as random ones.
+    @Test(arguments: ShippedProfiles.names) func noWordsCrashTheDecoder(_ name: String) throws {
+        var random = SeededGenerator(seed: 20_261_124)
+        let profile = try ShippedProfiles.load(name)
+        let decoder = ReadingDecoder(profile: profile, invert: Bool.random(using: &random))
+        let extremes: [UInt16] = [0, 1, 0x7FFF, 0x8000, 0xFFFF, 0x7F7F, 0xFF7F, 0x7FF0]
+        for _ in 0..<40 {
+            let blocks = profile.points.flatMap { point in
+                [Block(point.block.table, UInt16(point.run.lowerBound), count: UInt16(point.run.count))] + point.ratios.map(\.block)
+            }
+            let answers = blocks.map { block in
+                let words = (0..<block.count).map { _ in
+                    Bool.random(using: &random)
+                        ? extremes.randomElement(using: &random) ?? 0 : UInt16.random(in: 0 ... .max, using: &random)
+                }
+                return BlockAnswer(block: block, outcome: .words(words))
+            }
+            let readings = decoder.decode(answers)
+            #expect(readings.map(\.point) == Array(profile.points.indices))
+            #expect(readings.allSatisfy { ($0.value == nil) == ($0.quality != .good) })
+            #expect(decoder.count(answers) == readings.count)
+            // Answers cut short are missing words, not a crash.
+            let torn = answers.map { answer in
+                guard case .words(let words) = answer.outcome else { return answer }
+                return BlockAnswer(block: answer.block, outcome: .words(Array(words.dropLast())))
+            }
+            #expect(decoder.decode(torn).count == readings.count)
+        }
+    }
+
     @Test func everyQuantityAndEveryShippedProfileIsDocumented() throws {
         let file = ShippedProfiles.directory.deletingLastPathComponent().appending(path: "docs/device-profiles.md")
         let text = try String(contentsOf: file, encoding: .utf8)

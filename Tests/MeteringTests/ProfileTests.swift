@@ -85,9 +85,10 @@ enum ShippedProfiles {
 /// Whatever bytes a file holds, reading it ends in a profile or in problems; never in a crash.
 @Suite struct TomlFuzzTests {
     @Test func noBytesCrashTheReader() throws {
-        var random = SystemRandomNumberGenerator()
-        let seeds = try ShippedProfiles.names.prefix(2).map {
-            Array(try String(contentsOf: ShippedProfiles.directory.appending(path: $0 + ".toml"), encoding: .utf8).utf8.prefix(1500))
+        var random = SeededGenerator(seed: 20_261_124)
+        // The smallest files that use every key between them.
+        let seeds = try ["tuf-2000m", "siemens-mag8000", "kostal-ksem", "foxess-h3-g2", "deye-hybrid-3p-32bit", "solis-hybrid"].map {
+            Array(try String(contentsOf: ShippedProfiles.directory.appending(path: $0 + ".toml"), encoding: .utf8).utf8)
         }
         let spice = Array("[]{}=.,'\"#\n\\ u_1e+-:TZ\u{0}\u{7f}".utf8) + [0xC3, 0xFF]
         for round in 0..<3000 {

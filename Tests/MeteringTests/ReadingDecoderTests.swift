@@ -99,7 +99,7 @@ import Testing
     }
 
     @Test func encodingThenDecodingIsTheIdentity() throws {
-        var random = SystemRandomNumberGenerator()
+        var random = SeededGenerator(seed: 20_261_124)
         for order in WordOrder.allCases {
             for encoding in Encoding.allCases {
                 guard let count = encoding.wordCount, ![.schneider4q, .bcd16, .bcd32, .bcd64].contains(encoding) else { continue }
@@ -119,7 +119,7 @@ import Testing
     }
 
     @Test func packedDecimalsComeBackInEveryOrder() throws {
-        var random = SystemRandomNumberGenerator()
+        var random = SeededGenerator(seed: 20_261_124)
         for order in WordOrder.allCases {
             for encoding in [Encoding.bcd16, .bcd32, .bcd64] {
                 let count = try #require(encoding.wordCount)
