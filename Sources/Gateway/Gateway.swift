@@ -116,7 +116,7 @@ package struct Gateway: Sendable {
         // Started from the first to the last and stopped from the last to the first: the signs of life end at once, then the buses bring
         // in what they are reading; whoever asks and whoever delivers can do so until then; the journal ends last and commits it all.
         let services: [any Service] = [
-            Loop { await journal.run() },
+            JournalService(journal: journal, time: time),
             Loop { await runAll(deliveries) { await $0.run() } },
             api,
             BusesService(buses: buses, time: time, logger: logger),

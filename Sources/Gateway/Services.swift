@@ -16,6 +16,33 @@ struct Loop: Service {
     }
 }
 
+/// Commits the journal until it is cancelled. A database that turns out to be damaged ends the daemon: started again, it sets the file
+/// aside and begins a new one, and the polls in memory are few.
+struct JournalService: Service {
+    /// How often the writer's last error is looked at.
+    static let inspectionInterval: Duration = .seconds(1)
+
+    let journal: JournalWriter
+    let time: any TimeSource
+
+    /// - Throws: the `StoreError` that says the file is damaged.
+    func run() async throws {
+        try await cancelWhenGracefulShutdown {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await journal.run() }
+                group.addTask {
+                    while !Task.isCancelled {
+                        if let error = journal.lastError, error.code == .corrupt { throw error }
+                        try? await time.sleep(until: time.uptime() + JournalService.inspectionInterval)
+                    }
+                }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
+        }
+    }
+}
+
 /// Runs the body for every part side by side; without parts it waits to be cancelled.
 func runAll<Part: Sendable>(_ parts: [Part], _ body: @escaping @Sendable (Part) async -> Void) async {
     await withTaskGroup(of: Void.self) { group in

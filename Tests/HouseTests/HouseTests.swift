@@ -73,6 +73,32 @@ extension StringProtocol {
         }
     }
 
+    /// The walk of one reading names files; each is there.
+    @Test func theWalkThroughTheFilesIsTrue() throws {
+        let text = try String(contentsOfFile: Products.repository + "/ARCHITECTURE.md", encoding: .utf8)
+        let rows = text.split(separator: "\n").filter { $0.hasPrefix("| ") && $0.contains(".swift") }
+        #expect(rows.count >= 8)
+        for row in rows {
+            let cells = row.split(separator: "|").map { $0.trimmed }
+            var module = ""
+            for name in try #require(cells.last).quoted {
+                // A name without a module is in the module named before it.
+                let parts = name.split(separator: "/").map(String.init)
+                if parts.count > 1, try House.modules().contains(parts[0]) { module = parts[0] }
+                let found = House.swiftFiles(under: House.sources + "/" + module).contains { $0.hasSuffix("/" + name) }
+                #expect(found, "ARCHITECTURE.md names \(name), which is not in \(module)")
+            }
+            for word in cells[1].quoted {
+                let name = String(word.prefix { $0 != "(" && $0 != "=" }.split(separator: ".").last ?? "")
+                guard !name.isEmpty, name.first?.isLetter == true, !word.contains("=") else { continue }
+                let known = try House.swiftFiles(under: House.sources).contains {
+                    try String(contentsOfFile: $0, encoding: .utf8).contains(name)
+                }
+                #expect(known, "ARCHITECTURE.md speaks of \(word), which is nowhere")
+            }
+        }
+    }
+
     @Test func nobodyImportsTheWholeFoundation() throws {
         for file in House.swiftFiles(under: House.sources) + House.swiftFiles(under: Products.repository + "/Tests") {
             for line in try House.lines(file) {
