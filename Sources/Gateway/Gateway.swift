@@ -16,7 +16,8 @@ import Uplink
 package struct Gateway: Sendable {
     package static let version = "0.1.0"
     /// After SIGTERM the services have this long; the journal is committed all the same.
-    static let stopBound: Duration = .milliseconds(1800)
+    static let stopBound: Duration = .milliseconds(1500)
+    static let clientStopGrace: Duration = .milliseconds(200)
 
     let configuration: Configuration
     let time: any TimeSource
@@ -36,14 +37,16 @@ package struct Gateway: Sendable {
     ) async throws {
         let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let client = HTTPClient(eventLoopGroup: eventLoops, configuration: HTTPUpstream.clientConfiguration)
+        let outcome: Result<Void, any Error>
         do {
             let gateway = try await Gateway(configuration, client: client, time: time, logger: logger)
-            try await gateway.run(eventLoops: eventLoops, environment: environment)
+            outcome = .success(try await gateway.run(eventLoops: eventLoops, environment: environment))
         } catch {
-            try? await client.shutdown()
-            throw error
+            outcome = .failure(error)
         }
-        try? await client.shutdown()
+        // A connection that is just being made would hold it up; the process ends anyway.
+        _ = await waitAtMost(Gateway.clientStopGrace, time) { try? await client.shutdown() }
+        try outcome.get()
     }
 
     /// Opens the store and builds every part; nothing runs yet.

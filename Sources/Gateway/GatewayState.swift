@@ -72,10 +72,10 @@ package final class GatewayState: GatewayView {
 
     /// One line for `systemctl status`.
     func line() async -> String {
-        let devices = deviceReports(buses.map { $0.status() })
-        let online = devices.reduce(0) { $0 + ($1.state == .online ? 1 : 0) }
-        let backlog = await store.outputStates().map(\.backlogPolls).max() ?? 0
-        return "\(online) of \(devices.count) devices online, \(backlog) polls to hand on"
+        let report = await status()
+        let online = report.devices.reduce(0) { $0 + ($1.state == .online ? 1 : 0) }
+        let backlog = report.outputs.map(\.backlogPolls).max() ?? 0
+        return "\(report.health.rawValue): \(online) of \(report.devices.count) devices online, \(backlog) polls to hand on"
     }
 
     // MARK: Reports

@@ -57,6 +57,28 @@ private func untilCancelled() async {
     continuation.finish()
 }
 
+/// Waits for the body, but not longer than `bound`; then it is cancelled and left behind.
+///
+/// - Returns: whether it ended in time.
+func waitAtMost(_ bound: Duration, _ time: any TimeSource, _ body: @escaping @Sendable () async -> Void) async -> Bool {
+    // Tasks of their own, since a group would wait for both. For use at the end of the process only.
+    let (outcomes, outcome) = AsyncStream<Bool>.makeStream()
+    let work = Task {
+        await body()
+        outcome.yield(true)
+    }
+    let timer = Task {
+        try? await time.sleep(until: time.uptime() + bound)
+        outcome.yield(false)
+    }
+    defer {
+        work.cancel()
+        timer.cancel()
+    }
+    var iterator = outcomes.makeAsyncIterator()
+    return await iterator.next() ?? false
+}
+
 /// Runs every bus. On shutdown each may finish the visit it is on; one that is stuck in a long timeout is left behind, so that stopping
 /// does not wait for a dead meter.
 struct BusesService: Service {
@@ -80,19 +102,10 @@ struct BusesService: Service {
         }
         try? await gracefulShutdown()
         for task in tasks { task.cancel() }
-        let finished = AsyncStream<Bool>.makeStream()
-        let waiter = Task {
+        let ended = await waitAtMost(BusesService.stopGrace, time) {
             for task in tasks { await task.value }
-            finished.continuation.yield(true)
         }
-        let timer = Task {
-            try? await time.sleep(until: time.uptime() + BusesService.stopGrace)
-            finished.continuation.yield(false)
-        }
-        var outcomes = finished.stream.makeAsyncIterator()
-        if await outcomes.next() == false { logger.notice("a bus is in a long request; stopping without it") }
-        waiter.cancel()
-        timer.cancel()
+        if !ended { logger.notice("a bus is in a long request; stopping without it") }
     }
 }
 
@@ -154,6 +167,7 @@ struct LifeSigns: Service {
                 logger.critical("a loop stands still; the watchdog is no longer fed", metadata: ["loops": "\(names)"])
             }
             wasStuck = stuck
+            // Looking also dates the problems that no part keeps a date of.
             notifier.status(await state.line())
             try? await time.sleep(until: time.uptime() + interval)
         }

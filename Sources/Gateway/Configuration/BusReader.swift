@@ -7,7 +7,7 @@ struct BusReader {
 
     init(_ table: TomlReader) { self.table = table }
 
-    private static let rates = [1200, 2400, 4800, 9600, 14_400, 19_200, 28_800, 38_400, 57_600, 76_800, 115_200, 230_400, 460_800, 921_600]
+    private static let rates = [1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600]
 
     func read() -> BusDescription? {
         let name = table.name("name")
