@@ -14,7 +14,7 @@ import Testing
             text.replacing("role = \"grid\"", with: "rolle = \"grid\"").replacing("unit = 2", with: "unit = \"2\""), to: factory.config)
         let run = try await runToEnd("meterd", ["--config", factory.config])
         #expect(run.exit == .code(65))
-        #expect(run.errors.contains("\(factory.config):16:1: device[0].role: is missing"))
+        #expect(run.errors.contains("\(factory.config):12:1: device[0].role: is missing"))
         #expect(run.errors.contains("device[0].rolle: unknown key; did you mean \"role\"?"))
         #expect(run.errors.contains("device[1].unit: must be an integer, found a string"))
         #expect(TextFile.content(factory.folder + "/data/journal.db").isEmpty)
