@@ -7,7 +7,7 @@ import Metering
 ///
 /// Line set-up, checksum and framing are libmodbus'. Ours are the silence between frames, the check of every reply, and `LateReplies`:
 /// the reply to a request that was given up is never taken for the answer to another.
-package actor SerialReader: RegisterReader, FaultExplaining {
+package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
     /// Reads that one request may need before it until nothing old is left.
     static let synchronisingLimit = 4
     /// Replies of other units or requests that one request may step over.
@@ -20,7 +20,7 @@ package actor SerialReader: RegisterReader, FaultExplaining {
         case server(host: String, port: UInt16)
     }
 
-    private let thread: ThreadExecutor
+    package nonisolated let thread: ThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
     private let port: Port

@@ -86,7 +86,11 @@ package struct Gateway: Sendable {
             let own = (devices[bus.name] ?? []).map { device, id in
                 DeviceDescription(name: device.name, unit: device.unit, entry: id, profile: device.profile, periods: device.periods)
             }
-            return Bus(bus, devices: own, reader: makeReader(for: bus, time: time), sink: sink, time: time, logger: logger)
+            let reader = makeReader(for: bus, time: time)
+            // The loop sleeps on the reader's thread, where it runs; with another clock, in tests, it sleeps by that.
+            let thread = time is SystemTime ? (reader as? any OnThread)?.thread : nil
+            return Bus(
+                bus, devices: own, reader: reader, sink: sink, time: thread.map { ThreadTime(on: $0) } ?? time, logger: logger)
         }
     }
 
