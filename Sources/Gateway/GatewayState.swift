@@ -18,6 +18,10 @@ package final class GatewayState: GatewayView {
     private let time: any TimeSource
     /// When a problem was first seen, for those whose part does not keep it.
     private let firstSeen = Lock<[String: Timestamp]>([:])
+    /// The count of lost polls and when it last grew.
+    private let losses = Lock<(polls: Int, grew: Uptime?)?>(nil)
+    /// A loss is news for so long.
+    static let lossNews: Duration = .seconds(3600)
 
     init(
         configuration: Configuration, started: Timestamp, startedUptime: Uptime, openReport: OpenReport, store: Store,
@@ -46,7 +50,7 @@ package final class GatewayState: GatewayView {
         let outputStates = await store.outputStates()
         let clock = time.clockState()
         let facts = ProblemFacts(
-            now: time.wall(), started: started, buses: buses, busesByDevice: busNames, clock: clock, journal: journalState,
+            now: time.wall(), started: started, buses: buses, clock: clock, journal: journalState, isLosing: isLosing(journalState),
             journalError: journal.lastError, openReport: openReport, outputs: configuration.outputs.map(\.name),
             deliveries: deliveries.map(\.status), outputStates: outputStates)
         let problems = dated(facts.problems)
@@ -80,8 +84,13 @@ package final class GatewayState: GatewayView {
 
     // MARK: Reports
 
-    private var busNames: [String: String] {
-        Dictionary(configuration.devices.map { ($0.name, $0.bus) }) { first, _ in first }
+    private func isLosing(_ journal: JournalState) -> Bool {
+        let now = time.uptime()
+        return losses.withLock { losses in
+            let grew = losses.map { $0.polls < journal.lostPolls ? now : $0.grew } ?? nil
+            losses = (journal.lostPolls, grew)
+            return grew.map { now - $0 < GatewayState.lossNews } ?? false
+        }
     }
 
     private func dated(_ problems: [ProblemFacts.Problem]) -> [ProblemFacts.Problem] {

@@ -83,7 +83,7 @@ func waitAtMost(_ bound: Duration, _ time: any TimeSource, _ body: @escaping @Se
 /// does not wait for a dead meter.
 struct BusesService: Service {
     /// What a visit in flight may still take.
-    static let stopGrace: Duration = .milliseconds(900)
+    static let stopGrace: Duration = .milliseconds(600)
 
     let buses: [Bus]
     let time: any TimeSource
@@ -150,8 +150,22 @@ struct LifeSigns: Service {
 
     func run() async throws {
         notifier.ready()
-        await cancelWhenGracefulShutdown { await beat() }
+        // Apart: looking at the state asks the store, and a slow disk must not look like a hang.
+        await cancelWhenGracefulShutdown {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await beat() }
+                group.addTask { await describe() }
+            }
+        }
         notifier.stopping()
+    }
+
+    private func describe() async {
+        while !Task.isCancelled {
+            // Looking also dates the problems that no part keeps a date of.
+            notifier.status(await state.line())
+            try? await time.sleep(until: time.uptime() + LifeSigns.statusInterval)
+        }
     }
 
     private func beat() async {
@@ -167,8 +181,6 @@ struct LifeSigns: Service {
                 logger.critical("a loop stands still; the watchdog is no longer fed", metadata: ["loops": "\(names)"])
             }
             wasStuck = stuck
-            // Looking also dates the problems that no part keeps a date of.
-            notifier.status(await state.line())
             try? await time.sleep(until: time.uptime() + interval)
         }
     }

@@ -28,7 +28,7 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
     /// The machine may be suspended while the thread waits, and its wait does not count that; it looks again at least so often.
     private static let longestWait: Duration = .seconds(10)
 
-    // Safe to share: `jobs`, `sleepers`, `nextSleeper` and `stopping` are touched only with `mutex` held; `thread` and `tasks` are
+    // Safe to share: `jobs`, `sleepers`, `nextSleeper`, `stopping` and `ended` are touched only with `mutex` held; `thread` and `tasks` are
     // written once, before init returns.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let wakeUp = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
@@ -36,6 +36,7 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
     private var sleepers: [Sleeper] = []
     private var nextSleeper = 0
     private var stopping = false
+    private var ended = false
     private var thread = pthread_t()
     /// For `withTaskExecutorPreference`: tasks that run on this thread.
     package let tasks: ThreadTasks
@@ -81,6 +82,7 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
 
     private func enqueue(_ job: Job) {
         pthread_mutex_lock(mutex)
+        precondition(!ended, "a job for a thread that was stopped: it would never run, and its task would hang")
         jobs.append(job)
         pthread_cond_signal(wakeUp)
         pthread_mutex_unlock(mutex)
@@ -150,14 +152,16 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
                 }
                 wait(min(first.deadline - now, ThreadExecutor.longestWait))
             }
-            let ends = stopping && jobs.isEmpty
-            if ends { swap(&due, &sleepers) }
+            var cut: [Sleeper] = []
+            if stopping { swap(&cut, &sleepers) }
+            // What those that are woken enqueue here is still run.
+            ended = stopping && jobs.isEmpty && due.isEmpty && cut.isEmpty
+            let ends = ended
             swap(&jobs, &taken)
             pthread_mutex_unlock(mutex)
-            for sleeper in due {
-                if ends { sleeper.continuation.resume(throwing: CancellationError()) } else { sleeper.continuation.resume() }
-            }
             if ends { return }
+            for sleeper in due { sleeper.continuation.resume() }
+            for sleeper in cut { sleeper.continuation.resume(throwing: CancellationError()) }
             for job in taken {
                 switch job {
                 case .actor(let job): job.runSynchronously(on: asUnownedSerialExecutor())
@@ -182,7 +186,7 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
 /// Runs tasks on the thread of a `ThreadExecutor`, between the jobs of its actor.
 package final class ThreadTasks: TaskExecutor, @unchecked Sendable {
     // Safe to share: written once, before anyone else sees the object. The thread holds this object, so it outlives it.
-    fileprivate unowned(unsafe) var thread: ThreadExecutor?
+    fileprivate unowned var thread: ThreadExecutor?
 
     package func enqueue(_ job: consuming ExecutorJob) {
         guard let thread else { preconditionFailure("the thread sets itself before init returns") }

@@ -40,7 +40,10 @@ struct Meterctl: AsyncParsableCommand {
         guard let first = arguments.first else { return arguments }
         let count = first == "--socket" ? 2 : first.hasPrefix("--socket=") ? 1 : 0
         guard count > 0, arguments.count > count else { return arguments }
-        return Array(arguments.dropFirst(count) + arguments.prefix(count))
+        let rest = Array(arguments.dropFirst(count))
+        if rest.first == "help" { return rest }
+        let end = rest.firstIndex(of: "--") ?? rest.endIndex
+        return Array(rest[..<end] + arguments.prefix(count) + rest[end...])
     }
 
     private static func exit(withErrorCode code: ExitCode) -> Never { exit(withError: code) }

@@ -86,7 +86,9 @@ import Testing
             await #expect(throws: CancellationError.self) { try await task.value }
         }
         let sleeping = Task { try await thread.sleep(until: far) }
+        let onIt = Task(executorPreference: thread.tasks) { try await thread.sleep(until: far) }
         thread.stop()
+        await #expect(throws: CancellationError.self) { try await onIt.value }
         await #expect(throws: CancellationError.self) { try await sleeping.value }
     }
 }

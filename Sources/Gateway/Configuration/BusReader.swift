@@ -125,6 +125,14 @@ extension BusAddress {
 }
 
 extension TomlReader {
+    /// An absolute path, or nil with the problem noted: a daemon's working directory is nobody's home.
+    func path(_ key: String) -> String? {
+        guard let text = string(key, example: "\"/...\"") else { return nil }
+        if text.hasPrefix("/"), !text.utf8.contains(0) { return text }
+        problem(key, "\"\(text)\" is no absolute path; begin it with /")
+        return nil
+    }
+
     /// A name as the contract wants it, `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, or nil with the problem noted.
     func name(_ key: String, required: Bool = true) -> String? {
         guard let text = string(key, required: required, example: "\"line-1\"") else { return nil }

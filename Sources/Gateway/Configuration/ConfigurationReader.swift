@@ -19,7 +19,15 @@ extension Configuration {
     /// The files that make up a configuration, in the order in which they are read.
     private static func files(main: String, log: TomlReader.ProblemLog) -> [String] {
         let directory = URL(filePath: main).deletingLastPathComponent().appending(path: "conf.d").path
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        var names: [String] = []
+        if FileManager.default.fileExists(atPath: directory) {
+            do {
+                names = try FileManager.default.contentsOfDirectory(atPath: directory)
+            } catch {
+                let text = "cannot be read; give the user that runs meterd the right to, or remove it"
+                log.add(Problem(file: directory, place: nil, key: "", text: text))
+            }
+        }
         let parts = names.filter { $0.hasSuffix(".toml") && !$0.hasPrefix(".") }.sorted().map { directory + "/" + $0 }
         if parts.count > ConfigurationLimits.files {
             log.add(
@@ -62,7 +70,12 @@ private struct ConfigurationReader {
         if let table = root.table("gateway") { readGateway(table) }
         if let table = root.table("journal") { readJournal(table) }
         if let table = root.table("api") {
-            if let socket = table.string("socket") { configuration.api.socket = socket }
+            if let socket = table.path("socket") {
+                configuration.api.socket = socket
+                if socket.utf8.count > SocketFile.pathBytesLimit {
+                    table.problem("socket", "has \(socket.utf8.count) bytes; a socket's path has at most \(SocketFile.pathBytesLimit)")
+                }
+            }
             table.finish()
         }
         for table in root.tables("bus") {
@@ -91,7 +104,7 @@ private struct ConfigurationReader {
                     "timezone", "\"\(zone)\" is no time zone; write one of `timedatectl list-timezones`, such as \"Asia/Ho_Chi_Minh\"")
             }
         }
-        if let directory = table.string("data_directory") { configuration.gateway.dataDirectory = directory }
+        if let directory = table.path("data_directory") { configuration.gateway.dataDirectory = directory }
         if let path = table.strings("profile_path") { configuration.gateway.profilePath = path }
         table.finish()
     }
@@ -235,7 +248,10 @@ private struct OutputReader {
         let bytes = table.size("batch_bytes", in: (1 << 10)...(16 << 20), example: "\"256KiB\"")
         let age = table.duration("batch_age", in: .zero ... .seconds(3600))
         let timeout = table.duration("timeout", in: .seconds(1) ... .seconds(300), example: "\"30s\"")
-        if let url, !OutputReader.isHTTP(url) {
+        if let url, URL(string: url)?.user != nil || URL(string: url)?.password != nil {
+            // Not quoted: it would put the secret into the log.
+            table.problem("url", "holds a user name or password; take them out and name a file with the token: token_file = \"...\"")
+        } else if let url, !OutputReader.isHTTP(url) {
             table.problem(
                 "url", "\"\(url)\" is no http:// or https:// address; write one such as \"https://ingest.example.org/v1/batches\"")
         }
