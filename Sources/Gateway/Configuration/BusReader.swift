@@ -128,7 +128,7 @@ extension TomlReader {
     /// An absolute path, or nil with the problem noted: a daemon's working directory is nobody's home.
     func path(_ key: String) -> String? {
         guard let text = string(key, example: "\"/...\"") else { return nil }
-        if text.hasPrefix("/"), !text.utf8.contains(0) { return text }
+        if text.hasPrefix("/"), text.utf8.count > 1, !text.utf8.contains(0) { return text }
         problem(key, "\"\(text)\" is no absolute path; begin it with /")
         return nil
     }

@@ -99,7 +99,7 @@ private struct ConfigurationReader {
         if let site = table.string("site") { configuration.gateway.site = site }
         if let zone = table.string("timezone") {
             configuration.gateway.timezone = zone
-            if zone.hasPrefix("/") || zone.contains("..") || !FileManager.default.fileExists(atPath: "/usr/share/zoneinfo/" + zone) {
+            if zone.isEmpty || zone.hasPrefix("/") || zone.contains("..") || !TextFile.isRegular("/usr/share/zoneinfo/" + zone) {
                 table.problem(
                     "timezone", "\"\(zone)\" is no time zone; write one of `timedatectl list-timezones`, such as \"Asia/Ho_Chi_Minh\"")
             }
@@ -255,7 +255,7 @@ private struct OutputReader {
             table.problem(
                 "url", "\"\(url)\" is no http:// or https:// address; write one such as \"https://ingest.example.org/v1/batches\"")
         }
-        if let tokenFile, !FileManager.default.isReadableFile(atPath: tokenFile) {
+        if let tokenFile, !TextFile.isRegular(tokenFile) || !FileManager.default.isReadableFile(atPath: tokenFile) {
             table.problem("token_file", "\(tokenFile) cannot be read; create it, readable for the user that runs meterd")
         }
         guard let name, let type, let url else { return nil }
@@ -268,7 +268,7 @@ private struct OutputReader {
     }
 
     private static func isHTTP(_ text: String) -> Bool {
-        guard let url = URL(string: text), let scheme = url.scheme, let host = url.host() else { return false }
-        return ["http", "https"].contains(scheme.lowercased()) && !host.isEmpty && url.user == nil
+        guard let url = URL(string: text), let scheme = url.scheme, let host = url.host(), !text.contains(" ") else { return false }
+        return ["http", "https"].contains(scheme.lowercased()) && !host.isEmpty && (url.port.map { (1...65535).contains($0) } ?? true)
     }
 }
