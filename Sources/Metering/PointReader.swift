@@ -54,6 +54,9 @@ struct PointReader {
         if let objection = limits.objection(to: point.run, in: registers.table) {
             table.problem(scaleAddress != nil ? "scale_register" : words != nil ? "parts" : "address", objection)
         }
+        for ratio in ratios {
+            if let objection = limits.objection(to: ratio.block.range, in: ratio.block.table) { table.problem("multiply", objection) }
+        }
         return point
     }
 

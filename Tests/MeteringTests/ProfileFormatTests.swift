@@ -253,6 +253,12 @@ import Testing
             problems(far, read: "forbidden = [{ table = \"holding\", first = 20, last = 21 }]") == [
                 "point[0].address: one answer would reach across the forbidden registers 20 to 21"
             ])
+        #expect(
+            problems(
+                "[[point]]\nquantity = \"voltage_l1\"\naddress = 1\nunit = \"V\"\nmultiply = [{ address = 20 }]",
+                read: "forbidden = [{ table = \"holding\", first = 20, last = 21 }]") == [
+                    "point[0].multiply: one answer would reach across the forbidden registers 20 to 21"
+                ])
     }
 
     @Test(
