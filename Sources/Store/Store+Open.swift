@@ -54,7 +54,7 @@ extension Store {
 
     /// Opens, checks, migrates. On failure nothing stays open, and a file that is not ours stays as it was.
     private func openFile(_ files: DataDirectory, checking: Bool) throws(StoreError) -> Connection {
-        let connection = try Connection(path: files.journal)
+        let connection = try Connection(path: files.journal, fileSystem: fileSystem)
         do {
             try Schema.check(connection)
             try connection.configure()

@@ -10,6 +10,7 @@ package actor Store {
     let limits: StoreLimits
     let time: any TimeSource
     let logger: Logger
+    let fileSystem: String?
     /// Wakes whoever waits for something new.
     package nonisolated let commits = CommitSignal()
 
@@ -40,10 +41,11 @@ package actor Store {
     var cache: [CachedChunk] = []
     var lastRetention: Uptime?
 
-    private init(directory: String, limits: StoreLimits, time: any TimeSource, logger: Logger) {
+    private init(directory: String, limits: StoreLimits, time: any TimeSource, fileSystem: String?, logger: Logger) {
         self.directory = directory
         self.limits = limits
         self.time = time
+        self.fileSystem = fileSystem
         self.logger = logger
     }
 
@@ -54,11 +56,13 @@ package actor Store {
     /// - Parameters:
     ///   - directory: exists and may be written.
     ///   - outputs: names of the configured outputs; a new one starts at the journal's beginning, a known one at its cursor.
+    ///   - fileSystem: a registered SQLite VFS that stands between the store and the files: for tests of power cuts.
     /// - Throws: `.inUse`, `.directory`, `.newer`, `.foreign`, `.full`, `.io`.
     package static func open(
-        directory: String, outputs: [String], time: any TimeSource, limits: StoreLimits = StoreLimits(), logger: Logger
+        directory: String, outputs: [String], time: any TimeSource, limits: StoreLimits = StoreLimits(), fileSystem: String? = nil,
+        logger: Logger
     ) async throws(StoreError) -> Store {
-        let store = Store(directory: directory, limits: limits, time: time, logger: logger)
+        let store = Store(directory: directory, limits: limits, time: time, fileSystem: fileSystem, logger: logger)
         try await store.start(outputs: outputs)
         return store
     }

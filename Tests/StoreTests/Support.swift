@@ -9,6 +9,7 @@ import Metering
 /// A directory of its own, below one that goes when the tests end.
 final class TemporaryDirectory: Sendable {
     let path: String
+    private let isFleeting: Bool
 
     private static let root: String = {
         var template = Array("/tmp/store-tests-XXXXXX".utf8CString)
@@ -19,7 +20,20 @@ final class TemporaryDirectory: Sendable {
 
     init() {
         path = TemporaryDirectory.root + "/" + randomHex(bytes: 8)
+        isFleeting = false
         mkdir(path, 0o700)
+    }
+
+    /// In memory where there is such a place, for tests that make thousands; goes when nobody holds it.
+    init(fleeting: Void) {
+        let root = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : TemporaryDirectory.root
+        path = root + "/store-tests-" + randomHex(bytes: 8)
+        isFleeting = true
+        mkdir(path, 0o700)
+    }
+
+    deinit {
+        if isFleeting { try? FileManager.default.removeItem(atPath: path) }
     }
 
     var journal: String { path + "/journal.db" }
@@ -103,9 +117,10 @@ let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 extension Store {
     static func open(
         _ directory: TemporaryDirectory, outputs: [String] = ["park"], time: any TimeSource = ManualTime(),
-        limits: StoreLimits = StoreLimits()
+        limits: StoreLimits = StoreLimits(), fileSystem: String? = nil
     ) async throws(StoreError) -> Store {
-        try await open(directory: directory.path, outputs: outputs, time: time, limits: limits, logger: quiet)
+        try await open(
+            directory: directory.path, outputs: outputs, time: time, limits: limits, fileSystem: fileSystem, logger: quiet)
     }
 }
 
