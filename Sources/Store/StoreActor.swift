@@ -110,6 +110,8 @@ package struct OpenReport: Hashable, Sendable {
     package var quarantined: String?
     /// What was wrong with it.
     package var reason: String?
+    /// What was brought over from it into the new one; nil when nothing could be.
+    package var salvaged: SalvageReport?
     /// The format the file had; 0 when it was made new.
     package var migratedFrom = 0
 

@@ -32,6 +32,8 @@ package struct StoreLimits: Hashable, Sendable {
     static let cachedChunks = 2
     /// Commits whose time is remembered for the age of a batch; polls from before count as old.
     static let timedCommits = 4096
+    /// Bytes of polls that are brought over from a damaged file, the newest first: a start must not take minutes.
+    static let salvagedBytes = 256 << 20
     /// Up to this size the whole file is checked at every start; beyond, only when a fault was met while running.
     static let checkedBytes = 32 << 20
 }

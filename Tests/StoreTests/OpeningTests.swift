@@ -1,3 +1,4 @@
+import CSQLite
 import Glibc
 import Metering
 import Testing
@@ -69,7 +70,7 @@ struct OpeningTests {
         let connection = try Connection(path: directory.journal)
         try connection.configure()
         try Schema.migrate(connection, created: 0, journalID: "j", steps: Schema.migrations + ["CREATE TABLE later (x ANY) STRICT"])
-        if isCheckpointed { try connection.checkpoint() }
+        if isCheckpointed { try connection.checkpoint(SQLITE_CHECKPOINT_TRUNCATE) }
         connection.closeUntouched()
         let before = try directory.bytes(of: "journal.db")
         let wal = try? directory.bytes(of: "journal.db-wal")
@@ -133,7 +134,7 @@ struct OpeningTests {
         let size = try whole.bytes(of: "journal.db").count
         var setAside = 0
         for length in stride(from: 1, to: size, by: Connection.pageSize / 2 + 1) {
-            let copy = try whole.copyOfJournal()
+            let copy = try whole.copyOfJournal(fleeting: true)
             try copy.write(Array(try whole.bytes(of: "journal.db")[..<length]), to: "journal.db")
             try copy.write([], to: "journal.db-wal")
             let store = try await Store.open(copy)
@@ -150,7 +151,7 @@ struct OpeningTests {
         var generator = SeededGenerator(seed: 31)
         var noticed = 0
         for _ in 0..<60 {
-            let copy = TemporaryDirectory()
+            let copy = TemporaryDirectory(fleeting: ())
             var damaged = bytes
             damaged[Int.random(in: 0..<bytes.count, using: &generator)] ^= 0x10
             try copy.write(damaged, to: "journal.db")

@@ -43,8 +43,8 @@ final class TemporaryDirectory: Sendable {
     func bytes(of name: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(filePath: path + "/" + name))) }
 
     /// What a kill would leave: the files as they are now.
-    func copyOfJournal() throws -> TemporaryDirectory {
-        let copy = TemporaryDirectory()
+    func copyOfJournal(fleeting: Bool = false) throws -> TemporaryDirectory {
+        let copy = fleeting ? TemporaryDirectory(fleeting: ()) : TemporaryDirectory()
         for name in ["journal.db", "journal.db-wal"] where names.contains(name) { try copy.write(try bytes(of: name), to: name) }
         return copy
     }

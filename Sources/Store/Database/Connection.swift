@@ -120,8 +120,10 @@ final class Connection {
     }
 
     /// Copies the WAL into the database, flushes that, and starts the WAL anew.
-    func checkpoint() throws(StoreError) {
-        let status = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+    ///
+    /// - Parameter mode: `SQLITE_CHECKPOINT_RESTART`, or `..._TRUNCATE` to give its room free too.
+    func checkpoint(_ mode: Int32) throws(StoreError) {
+        let status = sqlite3_wal_checkpoint_v2(handle, nil, mode, nil, nil)
         guard status == SQLITE_OK else { throw error(status, "checkpoint") }
     }
 
