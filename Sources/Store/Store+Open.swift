@@ -6,6 +6,8 @@ extension Store {
     func start(outputs: [String]) throws(StoreError) {
         let files = try DataDirectory(path: directory)
         self.files = files
+        // Starting writes too.
+        if let free = files.freeBytes, free < max(limits.ballastBytes, StoreLimits.roomBytes) { _ = files.dropBallast() }
         try files.finishSettingAside(at: time.wall())
         try openOrReplace(files)
         let connection = try opened()
@@ -18,6 +20,7 @@ extension Store {
             for name in outputs { try openOutput(name, connection) }
         }
         files.clearSuspicion()
+        restoreBallast()
         files.sync()
         commits.advance(to: books.lastSeq)
     }

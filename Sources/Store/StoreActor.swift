@@ -40,6 +40,8 @@ package actor Store {
     var commitTimes: [(lastSeq: Int64, at: Uptime)] = []
     var cache: [CachedChunk] = []
     var lastRetention: Uptime?
+    /// Bytes that were in use when the disk was found full; nil while there is room.
+    var fullLimit: Int?
 
     private init(directory: String, limits: StoreLimits, time: any TimeSource, fileSystem: String?, logger: Logger) {
         self.directory = directory

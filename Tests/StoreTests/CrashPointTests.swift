@@ -58,7 +58,8 @@ private struct RecordedRun {
         let log = try #require(WriteLog())
         let directory = TemporaryDirectory(fleeting: ())
         let time = ManualTime()
-        let store = try await Store.open(directory, time: time, limits: StoreLimits(retention: .seconds(100)), fileSystem: log.name)
+        let store = try await Store.open(
+            directory, time: time, limits: StoreLimits(retention: .seconds(100), ballastBytes: 0), fileSystem: log.name)
         try await store.setForTest("PRAGMA synchronous = \(synchronous)")
         // Often, so that a short run has some.
         try await store.setForTest("PRAGMA wal_autocheckpoint = 60")

@@ -117,7 +117,7 @@ let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 extension Store {
     static func open(
         _ directory: TemporaryDirectory, outputs: [String] = ["park"], time: any TimeSource = ManualTime(),
-        limits: StoreLimits = StoreLimits(), fileSystem: String? = nil
+        limits: StoreLimits = StoreLimits(ballastBytes: 0), fileSystem: String? = nil
     ) async throws(StoreError) -> Store {
         try await open(
             directory: directory.path, outputs: outputs, time: time, limits: limits, fileSystem: fileSystem, logger: quiet)

@@ -11,6 +11,8 @@ final class DataDirectory {
     /// Made when damage was met while running; the next start then checks the whole file.
     var suspicion: String { path + "/journal.db.suspect" }
 
+    /// Room that stands by for a full disk.
+    var ballast: String { path + "/ballast" }
     /// What was salvaged from a damaged journal, until it takes its place.
     var salvaged: String { path + "/journal.db.new" }
 
@@ -122,6 +124,28 @@ final class DataDirectory {
             throw StoreError(.directory, "\(source) cannot be renamed; check the owner of \(path)", cause: lastErrno())
         }
     }
+
+    /// Bytes that may still be written; nil when the file system does not say.
+    var freeBytes: Int64? {
+        var facts = statvfs()
+        guard statvfs(path, &facts) == 0 else { return nil }
+        return Int64(clamping: UInt64(facts.f_bavail).multipliedReportingOverflow(by: UInt64(facts.f_frsize)).partialValue)
+    }
+
+    /// Returns whether there was one.
+    func dropBallast() -> Bool { unlink(ballast) == 0 }
+
+    /// All or nothing: half a ballast is none.
+    func makeBallast(_ bytes: Int) -> Bool {
+        let file = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0o640)
+        guard file >= 0 else { return false }
+        let failure = posix_fallocate(file, 0, off_t(bytes))
+        close(file)
+        if failure != 0 { unlink(ballast) }
+        return failure == 0
+    }
+
+    var hasBallast: Bool { access(ballast, F_OK) == 0 }
 
     func markSuspect() {
         let file = open(suspicion, O_WRONLY | O_CREAT | O_CLOEXEC, 0o640)
