@@ -17,6 +17,7 @@ struct StagedCommit {
     var outboxes: [String: Outbox] = [:]
     var deadLetterCount: Int
     var lossCount: Int
+    var clockEventCount = 0
 }
 
 extension Store {
@@ -33,7 +34,8 @@ extension Store {
         let already = min(inDoubt?.count ?? 0, polls.count)
         let fresh = Array(polls[already...])
         inDoubt = nil
-        guard !fresh.isEmpty || isDirty || !losses.isEmpty else {
+        watchClock()
+        guard !fresh.isEmpty || isDirty || !losses.isEmpty || !clockEvents.isEmpty else {
             guard already > 0 else { return nil }
             return receipt(for: already)
         }
@@ -96,6 +98,8 @@ extension Store {
         try writeChunks(polls, &staged.books, connection)
         try writeOutputs(&staged, connection)
         for loss in losses { try record(loss, &staged.books, connection) }
+        try writeClockEvents(clockEvents, connection)
+        staged.clockEventCount = clockEvents.count
         try retain(&staged.books, connection)
         try writeBooks(staged.books, connection)
         return staged
@@ -158,6 +162,7 @@ extension Store {
         }
         deadLetters.removeFirst(min(staged.deadLetterCount, deadLetters.count))
         losses.removeFirst(min(staged.lossCount, losses.count))
+        clockEvents.removeFirst(min(staged.clockEventCount, clockEvents.count))
         isDirty = !deadLetters.isEmpty || staged.outboxes.contains { $0.value.cursor != outboxes[$0.key]?.cursor }
         cache.removeAll { $0.firstSeq < books.firstSeq }
         if staged.count > 0 { remember(commit: books.lastSeq, at: time.uptime()) }

@@ -12,13 +12,16 @@ extension Store {
         try openOrReplace(files)
         let connection = try opened()
         openedAt = books.lastSeq
+        watchClock()
         try connection.transaction { () throws(StoreError) in
             try connection.run(
-                "INSERT INTO run (boot, opened, opened_uptime) VALUES (?, ?, ?)", .text(DataDirectory.bootID()),
-                .integer(time.wall().milliseconds), .integer(time.uptime().nanoseconds))
+                "INSERT INTO run (boot, opened, opened_uptime, first_seq) VALUES (?, ?, ?, ?)", .text(DataDirectory.bootID()),
+                .integer(time.wall().milliseconds), .integer(time.uptime().nanoseconds), .integer(books.lastSeq + 1))
             run = try connection.integer("SELECT max(id) FROM run") ?? 0
+            try writeClockEvents(clockEvents, connection)
             for name in outputs { try openOutput(name, connection) }
         }
+        clockEvents = []
         files.clearSuspicion()
         restoreBallast()
         files.sync()

@@ -33,6 +33,8 @@ extension Store {
         books.firstSeq = try connection.integer("SELECT min(first_seq) FROM chunk") ?? books.lastSeq + 1
         if !removals.isEmpty {
             try connection.run("DELETE FROM run WHERE id < coalesce((SELECT run FROM chunk ORDER BY first_seq LIMIT 1), ?)", .integer(run))
+            // A sync of a later run of the same start of the machine dates earlier ones; of runs that are gone nothing is left to date.
+            try connection.run("DELETE FROM event WHERE run < (SELECT min(id) FROM run)")
         }
     }
 

@@ -36,6 +36,8 @@ package actor Store {
     var isDirty = false
     var deadLetters: [PendingDeadLetter] = []
     var losses: [Loss] = []
+    var clockWatch = ClockWatch()
+    var clockEvents: [ClockEvent] = []
     var damagedChunks: Set<Int64> = []
     var commitTimes: [(lastSeq: Int64, at: Uptime)] = []
     var cache: [CachedChunk] = []

@@ -165,5 +165,6 @@ private struct RecordedRun {
 /// Doors for tests.
 extension Store {
     func setForTest(_ sql: String) throws { try opened().execute(sql) }
+    func number(_ sql: String) throws -> Int64? { try opened().integer(sql) }
     func textForTest(_ sql: String) throws -> String? { try opened().text(sql) }
 }

@@ -106,7 +106,7 @@ struct SalvageTests {
         var told = 0
         for (source, name) in [(directory, "journal.db"), (logged, "journal.db-wal")] {
             let bytes = try source.bytes(of: name)
-            for _ in 0..<120 {
+            for _ in 0..<90 {
                 let place = Int.random(in: 0..<bytes.count, using: &generator)
                 let copy = try source.copyOfJournal(fleeting: true)
                 var damaged = bytes

@@ -66,6 +66,7 @@ final class ManualTime: TimeSource {
     func wall() -> Timestamp { state.withLock { $0.wall } }
     func clockState() -> ClockState { ClockState(quality: state.withLock { $0.quality }, maxErrorMilliseconds: 1) }
     func set(_ quality: TimeQuality) { state.withLock { $0.quality = quality } }
+    func setWall(_ wall: Timestamp) { state.withLock { $0.wall = wall } }
     var sleepers: Int { state.withLock { $0.sleeping.count } }
 
     func sleep(until deadline: Uptime) async throws {

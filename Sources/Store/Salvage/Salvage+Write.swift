@@ -59,6 +59,7 @@ extension Salvage {
             try insert("catalog", [.integer(rowid)] + values.dropFirst(), connection)
         }
         for (rowid, row) in runs { try insert("run", [.integer(rowid)] + row.values.dropFirst(), connection) }
+        for (rowid, row) in events { try insert("event", [.integer(rowid)] + row.values.dropFirst(), connection) }
         for (rowid, row) in losses { try insert("loss", [.integer(rowid)] + row.values.dropFirst(), connection) }
         guard journal != nil else { return }
         for letter in deadLetters.values { try insert("dead_letter", letter.values, connection) }

@@ -47,6 +47,7 @@ struct Salvage {
     private(set) var runs: [Int64: Row] = [:]
     private(set) var outputs: [Int64: Row] = [:]
     private(set) var losses: [Int64: Row] = [:]
+    private(set) var events: [Int64: Row] = [:]
     private(set) var deadLetters: [DeadLetterKey: Row] = [:]
 
     struct DeadLetterKey: Hashable {
@@ -88,7 +89,9 @@ struct Salvage {
                 keep(
                     Row(values: values, age: [values[5].number &+ values[6].number, values[2].number, values[3].number]), rowid, \.outputs)
             case "ntiiiiiii", "ntnniiiii": if isCause(values[1]) { keep(Row(values: values, age: [values[8].number]), rowid, \.losses) }
-            case "ntii": keep(Row(values: values, age: []), rowid, \.runs)
+            case "ntii": keep(Row(values: values + [.null], age: [0]), rowid, \.runs)
+            case "ntiii", "ntiin": keep(Row(values: values, age: [1]), rowid, \.runs)
+            case "nitiii": if ClockEvent.Kind(rawValue: values[2].string) != nil { keep(Row(values: values, age: []), rowid, \.events) }
             case "nbtititt": keepCatalog(rowid, values)
             default: break
             }
