@@ -91,7 +91,7 @@ let package = Package(
         .testTarget(name: "MeteringTests", dependencies: ["Metering"]),
         .testTarget(name: "HostTests", dependencies: ["Host"]),
         .testTarget(name: "FieldbusTests", dependencies: ["Fieldbus", "Simulators"]),
-        .testTarget(name: "StoreTests", dependencies: ["Store"]),
+        .testTarget(name: "StoreTests", dependencies: ["Store", "CSQLite"]),
         .testTarget(name: "UplinkTests", dependencies: ["Uplink", "Store", "Simulators"]),
         .testTarget(name: "SimulatorsTests", dependencies: ["Simulators", "CModbus", "TestSupport"]),
         .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Simulators", "TestSupport"]),

@@ -17,6 +17,7 @@ struct StagedCommit {
     var outboxes: [String: Outbox] = [:]
     var deadLetterCount: Int
     var lossCount: Int
+    var clockEventCount = 0
 }
 
 extension Store {
@@ -25,20 +26,31 @@ extension Store {
     /// After a throw nothing was kept for sure: call again with the same polls first. What the failed commit kept after all is not kept
     /// twice.
     ///
+    /// - Parameter forcing: polls will be lost if these are not kept: on a full disk the oldest unsent ones may go for them.
     /// - Returns: nil when there was nothing to do.
     /// - Throws: `.full` and `.io`, which heal; `.corrupt`, which a restart heals; `.closed`.
-    package func commit(_ polls: [CountedPoll]) throws(StoreError) -> CommitReceipt? {
+    package func commit(_ polls: [CountedPoll], forcing: Bool = false) throws(StoreError) -> CommitReceipt? {
         let connection = try opened()
         let already = min(inDoubt?.count ?? 0, polls.count)
         let fresh = Array(polls[already...])
         inDoubt = nil
-        guard !fresh.isEmpty || isDirty || !losses.isEmpty else {
+        watchClock()
+        guard !fresh.isEmpty || isDirty || !losses.isEmpty || !clockEvents.isEmpty else {
             guard already > 0 else { return nil }
             return receipt(for: already)
         }
         var staged: StagedCommit?
-        do {
-            try connection.transaction { () throws(StoreError) in staged = try write(fresh, connection) }
+        let bytes = fresh.reduce(0) { $0 + PollRing.cost(of: $1) }
+        do throws(StoreError) {
+            try keepWithinRoom(bytes, forcing: forcing, connection)
+            do throws(StoreError) {
+                try connection.transaction { () throws(StoreError) in staged = try write(fresh, connection) }
+            } catch  where error.code == .full {
+                staged = nil
+                guard try makeRoom(bytes, forcing: forcing) else { throw error }
+                let connection = try opened()
+                try connection.transaction { () throws(StoreError) in staged = try write(fresh, connection) }
+            }
         } catch {
             fail(error)
             if error.code == .io { inDoubt = staged }
@@ -86,12 +98,18 @@ extension Store {
         try writeChunks(polls, &staged.books, connection)
         try writeOutputs(&staged, connection)
         for loss in losses { try record(loss, &staged.books, connection) }
+        try writeClockEvents(clockEvents, connection)
+        staged.clockEventCount = clockEvents.count
         try retain(&staged.books, connection)
+        try writeBooks(staged.books, connection)
+        return staged
+    }
+
+    func writeBooks(_ books: Books, _ connection: Connection) throws(StoreError) {
         try connection.run(
             "UPDATE journal SET last_seq = ?, polls = ?, readings = ?, lost_polls = ?, lost_readings = ?, commits = ?",
-            .integer(staged.books.lastSeq), SQLValue(staged.books.polls), SQLValue(staged.books.readings),
-            SQLValue(staged.books.lostPolls), SQLValue(staged.books.lostReadings), .integer(staged.books.commits))
-        return staged
+            .integer(books.lastSeq), SQLValue(books.polls), SQLValue(books.readings), SQLValue(books.lostPolls),
+            SQLValue(books.lostReadings), .integer(books.commits))
     }
 
     private func writeChunks(_ polls: [CountedPoll], _ books: inout Books, _ connection: Connection) throws(StoreError) {
@@ -144,6 +162,7 @@ extension Store {
         }
         deadLetters.removeFirst(min(staged.deadLetterCount, deadLetters.count))
         losses.removeFirst(min(staged.lossCount, losses.count))
+        clockEvents.removeFirst(min(staged.clockEventCount, clockEvents.count))
         isDirty = !deadLetters.isEmpty || staged.outboxes.contains { $0.value.cursor != outboxes[$0.key]?.cursor }
         cache.removeAll { $0.firstSeq < books.firstSeq }
         if staged.count > 0 { remember(commit: books.lastSeq, at: time.uptime()) }

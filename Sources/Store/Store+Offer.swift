@@ -60,7 +60,7 @@ extension Store {
         let upper = min(last, books.lastSeq)
         let lower = max(first, books.firstSeq)
         guard lower <= upper, limit > 0 else { return [] }
-        return try polls(in: lower...min(upper, lower.addingReportingOverflow(Int64(limit) - 1).partialValue))
+        return try polls(in: lower...lower + min(upper - lower, Int64(limit) - 1))
     }
 
     /// An output that a retention or status computation knows nothing of yet: everything up to here has been handed to all.

@@ -1,3 +1,4 @@
+import CSQLite
 import Host
 import Metering
 
@@ -5,17 +6,24 @@ extension Store {
     func start(outputs: [String]) throws(StoreError) {
         let files = try DataDirectory(path: directory)
         self.files = files
+        // Starting writes too.
+        if let free = files.freeBytes, free < max(limits.ballastBytes, StoreLimits.roomBytes) { _ = files.dropBallast() }
+        try files.finishSettingAside(at: time.wall())
         try openOrReplace(files)
         let connection = try opened()
         openedAt = books.lastSeq
+        watchClock()
         try connection.transaction { () throws(StoreError) in
             try connection.run(
-                "INSERT INTO run (boot, opened, opened_uptime) VALUES (?, ?, ?)", .text(DataDirectory.bootID()),
-                .integer(time.wall().milliseconds), .integer(time.uptime().nanoseconds))
+                "INSERT INTO run (boot, opened, opened_uptime, first_seq) VALUES (?, ?, ?, ?)", .text(DataDirectory.bootID()),
+                .integer(time.wall().milliseconds), .integer(time.uptime().nanoseconds), .integer(books.lastSeq + 1))
             run = try connection.integer("SELECT max(id) FROM run") ?? 0
+            try writeClockEvents(clockEvents, connection)
             for name in outputs { try openOutput(name, connection) }
         }
+        clockEvents = []
         files.clearSuspicion()
+        restoreBallast()
         files.sync()
         commits.advance(to: books.lastSeq)
     }
@@ -25,8 +33,17 @@ extension Store {
             try replace(files, reason: damage)
             return
         }
+        // SQLite would take the log to end there, without a word.
+        let behind = LogFrames(path: files.journal + "-wal")
+        if behind.isDamaged {
+            try replace(files, reason: "\(behind.commitsBehindDamage) commits stand behind a broken place of the write-ahead log")
+            return
+        }
         do {
-            try load(try openFile(files, checking: true))
+            let connection = try openFile(files, checking: true)
+            // The log begins anew, so that what a torn commit left behind in it is never taken for damage.
+            do { try connection.checkpoint(SQLITE_CHECKPOINT_RESTART) } catch  where error.code == .full {}
+            try load(connection)
         } catch {
             // A table or column that should be there and is not is damage too.
             guard error.code == .corrupt || error.code == .sql else { throw error }
@@ -37,13 +54,44 @@ extension Store {
     }
 
     private func replace(_ files: DataDirectory, reason: String) throws(StoreError) {
-        let name = try files.setAside(at: time.wall())
-        report.quarantined = name
         report.reason = reason
+        report.salvaged = salvage(files)
+        let name = try files.setAside(at: time.wall(), successor: report.salvaged != nil)
+        report.quarantined = name
         logger.error(
-            "the journal was damaged and set aside; a new one is begun",
-            metadata: ["store.file": "\(name)", "store.reason": "\(reason)"])
+            "the journal was damaged and set aside; a new one goes on with what could be read",
+            metadata: [
+                "store.file": "\(name)", "store.reason": "\(reason)", "store.salvaged_polls": "\(report.salvaged?.polls ?? 0)",
+                "store.lost_polls": "\(report.salvaged?.lostPolls ?? 0)",
+            ])
         try load(try openFile(files, checking: false))
+    }
+
+    /// Makes a new journal beside the damaged one, of what can be read in that. Nil when there is nothing, or no room.
+    private func salvage(_ files: DataDirectory) -> SalvageReport? {
+        files.removeSalvaged()
+        let found = Salvage(path: files.journal)
+        guard found.journal != nil || !found.chunks.isEmpty else { return nil }
+        do {
+            let connection = try Connection(path: files.salvaged, fileSystem: fileSystem)
+            do {
+                try connection.configure()
+                try Schema.migrate(
+                    connection, created: time.wall().milliseconds, journalID: found.journal?.id ?? randomHex(bytes: 16))
+                let report = try found.write(to: connection, bytes: StoreLimits.salvagedBytes, now: time.wall())
+                try connection.checkpoint(SQLITE_CHECKPOINT_TRUNCATE)
+                connection.close()
+                files.removeSalvagedLog()
+                return report
+            } catch {
+                connection.closeUntouched()
+                throw error
+            }
+        } catch {
+            logger.error("nothing could be salvaged from the damaged journal", metadata: ["store.reason": "\(error)"])
+            files.removeSalvaged()
+            return nil
+        }
     }
 
     private func load(_ opened: Connection) throws(StoreError) {
@@ -54,7 +102,7 @@ extension Store {
 
     /// Opens, checks, migrates. On failure nothing stays open, and a file that is not ours stays as it was.
     private func openFile(_ files: DataDirectory, checking: Bool) throws(StoreError) -> Connection {
-        let connection = try Connection(path: files.journal)
+        let connection = try Connection(path: files.journal, fileSystem: fileSystem)
         do {
             try Schema.check(connection)
             try connection.configure()
@@ -128,7 +176,7 @@ extension Store {
         // The kernel forgets pages whose flush failed, so what the WAL seems to hold may not be on the disk. Copied into the database
         // and flushed there it is; then the WAL begins anew.
         do {
-            try connection.checkpoint()
+            try connection.checkpoint(SQLITE_CHECKPOINT_TRUNCATE)
             try settleDoubt(connection)
         } catch {
             connection.closeUntouched()

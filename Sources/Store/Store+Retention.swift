@@ -11,12 +11,21 @@ extension Store {
         lastRetention = now
         let oldest = try summaries("\(Store.summaryColumns) ORDER BY first_seq LIMIT \(StoreLimits.removalsPerCommit)", [])
         let plan = RetentionPlan(retention: limits.retention, sizeLimit: limits.sizeLimit)
-        let sent = sentThrough
         let removals = plan.removals(
-            oldest: oldest, usedBytes: books.usedBytes, sentThrough: sent,
+            oldest: oldest, usedBytes: books.usedBytes, sentThrough: sentThrough,
             now: time.clockState().quality == .synchronized ? time.wall() : nil)
+        try remove(removals, cause: .sizeLimit, &books, connection)
+        restoreBallast()
+    }
+
+    func remove(_ removals: [RetentionPlan.Removal], cause: Loss.Cause, _ books: inout Books, _ connection: Connection) throws(StoreError) {
+        let sent = sentThrough
         for removal in removals {
-            if removal.isLoss { try record(try loss(of: removal.chunk, after: sent), &books, connection) }
+            if removal.isLoss {
+                var loss = try loss(of: removal.chunk, after: sent)
+                loss.cause = cause
+                try record(loss, &books, connection)
+            }
             try connection.run("DELETE FROM chunk WHERE first_seq = ?", .integer(removal.chunk.firstSeq))
             books.polls -= removal.chunk.polls
             books.readings -= removal.chunk.readings
@@ -24,6 +33,8 @@ extension Store {
         books.firstSeq = try connection.integer("SELECT min(first_seq) FROM chunk") ?? books.lastSeq + 1
         if !removals.isEmpty {
             try connection.run("DELETE FROM run WHERE id < coalesce((SELECT run FROM chunk ORDER BY first_seq LIMIT 1), ?)", .integer(run))
+            // A sync of a later run of the same start of the machine dates earlier ones; of runs that are gone nothing is left to date.
+            try connection.run("DELETE FROM event WHERE run < (SELECT min(id) FROM run)")
         }
     }
 

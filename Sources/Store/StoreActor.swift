@@ -10,6 +10,7 @@ package actor Store {
     let limits: StoreLimits
     let time: any TimeSource
     let logger: Logger
+    let fileSystem: String?
     /// Wakes whoever waits for something new.
     package nonisolated let commits = CommitSignal()
 
@@ -35,15 +36,20 @@ package actor Store {
     var isDirty = false
     var deadLetters: [PendingDeadLetter] = []
     var losses: [Loss] = []
+    var clockWatch = ClockWatch()
+    var clockEvents: [ClockEvent] = []
     var damagedChunks: Set<Int64> = []
     var commitTimes: [(lastSeq: Int64, at: Uptime)] = []
     var cache: [CachedChunk] = []
     var lastRetention: Uptime?
+    /// Bytes that were in use when the disk was found full; nil while there is room.
+    var fullLimit: Int?
 
-    private init(directory: String, limits: StoreLimits, time: any TimeSource, logger: Logger) {
+    private init(directory: String, limits: StoreLimits, time: any TimeSource, fileSystem: String?, logger: Logger) {
         self.directory = directory
         self.limits = limits
         self.time = time
+        self.fileSystem = fileSystem
         self.logger = logger
     }
 
@@ -54,11 +60,13 @@ package actor Store {
     /// - Parameters:
     ///   - directory: exists and may be written.
     ///   - outputs: names of the configured outputs; a new one starts at the journal's beginning, a known one at its cursor.
+    ///   - fileSystem: a registered SQLite VFS that stands between the store and the files: for tests of power cuts.
     /// - Throws: `.inUse`, `.directory`, `.newer`, `.foreign`, `.full`, `.io`.
     package static func open(
-        directory: String, outputs: [String], time: any TimeSource, limits: StoreLimits = StoreLimits(), logger: Logger
+        directory: String, outputs: [String], time: any TimeSource, limits: StoreLimits = StoreLimits(), fileSystem: String? = nil,
+        logger: Logger
     ) async throws(StoreError) -> Store {
-        let store = Store(directory: directory, limits: limits, time: time, logger: logger)
+        let store = Store(directory: directory, limits: limits, time: time, fileSystem: fileSystem, logger: logger)
         try await store.start(outputs: outputs)
         return store
     }
@@ -106,6 +114,8 @@ package struct OpenReport: Hashable, Sendable {
     package var quarantined: String?
     /// What was wrong with it.
     package var reason: String?
+    /// What was brought over from it into the new one; nil when nothing could be.
+    package var salvaged: SalvageReport?
     /// The format the file had; 0 when it was made new.
     package var migratedFrom = 0
 

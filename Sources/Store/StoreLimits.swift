@@ -10,16 +10,19 @@ package struct StoreLimits: Hashable, Sendable {
     package var ringPolls: Int
     /// The same in bytes.
     package var ringBytes: Int
+    /// Room that stands by for a full disk: what the log holds at most goes into the database then, and the log grows to its full size.
+    package var ballastBytes: Int
 
     package init(
         retention: Duration = .seconds(60 * 86_400), sizeLimit: Int = 2 << 30, deadLetters: Int = 10_000, ringPolls: Int = 20_000,
-        ringBytes: Int = 8 << 20
+        ringBytes: Int = 8 << 20, ballastBytes: Int = 6 << 20
     ) {
         self.retention = retention
         self.sizeLimit = sizeLimit
         self.deadLetters = deadLetters
         self.ringPolls = ringPolls
         self.ringBytes = ringBytes
+        self.ballastBytes = ballastBytes
     }
 
     /// Chunks that retention may remove with one commit, so that a lowered limit does not stall one.
@@ -32,6 +35,12 @@ package struct StoreLimits: Hashable, Sendable {
     static let cachedChunks = 2
     /// Commits whose time is remembered for the age of a batch; polls from before count as old.
     static let timedCommits = 4096
+    /// The disk is not called full, nor has it room again, for less than this.
+    static let roomBytes = 64 << 10
+    /// Rounds of removing before one commit on a full disk.
+    static let removalsWhenFull = 64
+    /// Bytes of polls that are brought over from a damaged file, the newest first: a start must not take minutes.
+    static let salvagedBytes = 256 << 20
     /// Up to this size the whole file is checked at every start; beyond, only when a fault was met while running.
     static let checkedBytes = 32 << 20
 }

@@ -16,6 +16,7 @@ struct JournalTests {
         let again = try await Store.open(directory)
         #expect(try await again.read(first: 1, last: 200, limit: 1000).map(\.poll) == kept.map(\.poll))
         #expect(try await again.read(first: 40, last: 200, limit: 20).map(\.seq) == Array(40...59))
+        #expect(try await again.read(first: 40, last: .max, limit: .max).count == 161)
         let state = await again.journalState()
         #expect(state.polls == 200)
         #expect(state.readings == kept.reduce(0) { $0 + $1.readings })

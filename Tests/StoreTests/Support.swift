@@ -9,6 +9,7 @@ import Metering
 /// A directory of its own, below one that goes when the tests end.
 final class TemporaryDirectory: Sendable {
     let path: String
+    private let isFleeting: Bool
 
     private static let root: String = {
         var template = Array("/tmp/store-tests-XXXXXX".utf8CString)
@@ -19,7 +20,20 @@ final class TemporaryDirectory: Sendable {
 
     init() {
         path = TemporaryDirectory.root + "/" + randomHex(bytes: 8)
+        isFleeting = false
         mkdir(path, 0o700)
+    }
+
+    /// In memory where there is such a place, for tests that make thousands; goes when nobody holds it.
+    init(fleeting: Void) {
+        let root = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : TemporaryDirectory.root
+        path = root + "/store-tests-" + randomHex(bytes: 8)
+        isFleeting = true
+        mkdir(path, 0o700)
+    }
+
+    deinit {
+        if isFleeting { try? FileManager.default.removeItem(atPath: path) }
     }
 
     var journal: String { path + "/journal.db" }
@@ -29,8 +43,8 @@ final class TemporaryDirectory: Sendable {
     func bytes(of name: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(filePath: path + "/" + name))) }
 
     /// What a kill would leave: the files as they are now.
-    func copyOfJournal() throws -> TemporaryDirectory {
-        let copy = TemporaryDirectory()
+    func copyOfJournal(fleeting: Bool = false) throws -> TemporaryDirectory {
+        let copy = fleeting ? TemporaryDirectory(fleeting: ()) : TemporaryDirectory()
         for name in ["journal.db", "journal.db-wal"] where names.contains(name) { try copy.write(try bytes(of: name), to: name) }
         return copy
     }
@@ -52,6 +66,7 @@ final class ManualTime: TimeSource {
     func wall() -> Timestamp { state.withLock { $0.wall } }
     func clockState() -> ClockState { ClockState(quality: state.withLock { $0.quality }, maxErrorMilliseconds: 1) }
     func set(_ quality: TimeQuality) { state.withLock { $0.quality = quality } }
+    func setWall(_ wall: Timestamp) { state.withLock { $0.wall = wall } }
     var sleepers: Int { state.withLock { $0.sleeping.count } }
 
     func sleep(until deadline: Uptime) async throws {
@@ -103,9 +118,10 @@ let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 extension Store {
     static func open(
         _ directory: TemporaryDirectory, outputs: [String] = ["park"], time: any TimeSource = ManualTime(),
-        limits: StoreLimits = StoreLimits()
+        limits: StoreLimits = StoreLimits(ballastBytes: 0), fileSystem: String? = nil
     ) async throws(StoreError) -> Store {
-        try await open(directory: directory.path, outputs: outputs, time: time, limits: limits, logger: quiet)
+        try await open(
+            directory: directory.path, outputs: outputs, time: time, limits: limits, fileSystem: fileSystem, logger: quiet)
     }
 }
 

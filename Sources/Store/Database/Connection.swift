@@ -12,10 +12,12 @@ final class Connection {
     static let checkpointPages = 2048
 
     /// Opens or creates the file; reads nothing yet.
-    init(path: String) throws(StoreError) {
+    ///
+    /// - Parameter fileSystem: a registered SQLite VFS; nil for the default one.
+    init(path: String, fileSystem: String? = nil) throws(StoreError) {
         self.path = path
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
-        let status = sqlite3_open_v2(path, &handle, flags, nil)
+        let status = sqlite3_open_v2(path, &handle, flags, fileSystem)
         guard status == SQLITE_OK else {
             let failure = error(status, "open")
             sqlite3_close_v2(handle)
@@ -118,8 +120,10 @@ final class Connection {
     }
 
     /// Copies the WAL into the database, flushes that, and starts the WAL anew.
-    func checkpoint() throws(StoreError) {
-        let status = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+    ///
+    /// - Parameter mode: `SQLITE_CHECKPOINT_RESTART`, or `..._TRUNCATE` to give its room free too.
+    func checkpoint(_ mode: Int32) throws(StoreError) {
+        let status = sqlite3_wal_checkpoint_v2(handle, nil, mode, nil, nil)
         guard status == SQLITE_OK else { throw error(status, "checkpoint") }
     }
 

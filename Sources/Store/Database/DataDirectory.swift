@@ -11,6 +11,11 @@ final class DataDirectory {
     /// Made when damage was met while running; the next start then checks the whole file.
     var suspicion: String { path + "/journal.db.suspect" }
 
+    /// Room that stands by for a full disk.
+    var ballast: String { path + "/ballast" }
+    /// What was salvaged from a damaged journal, until it takes its place.
+    var salvaged: String { path + "/journal.db.new" }
+
     /// Takes the lock.
     init(path: String) throws(StoreError) {
         self.path = path
@@ -51,6 +56,10 @@ final class DataDirectory {
         func number(at offset: Int) -> Int64 { header[offset..<offset + 4].reduce(Int64(0)) { $0 << 8 | Int64($1) } }
         // A file that was created and not yet written by its first checkpoint has zeros there.
         guard number(at: 60) != 0 || number(at: 68) != 0 else { return nil }
+        // One byte off ours is our own mark, damaged; and no meterd ever wrote a format of more than one byte.
+        let difference = UInt32(truncatingIfNeeded: number(at: 68) ^ Schema.applicationID)
+        let isOneByteOff = difference != 0 && (0..<4).contains { difference & ~(0xff << (8 * $0)) == 0 }
+        guard !isOneByteOff, number(at: 60) <= 255 else { return "the database header is damaged" }
         try Schema.refuseForeign(number(at: 68), path: journal)
         try Schema.refuseNewer(Int(number(at: 60)), path: journal)
         return nil
@@ -62,24 +71,81 @@ final class DataDirectory {
     }
 
     /// Gives the damaged files names of their own. Returns the new name of the journal.
-    func setAside(at time: Timestamp) throws(StoreError) -> String {
-        let stamp = time.rfc3339.filter { $0 != "-" && $0 != ":" }
-        var target = "\(journal).corrupt-\(stamp)"
-        var copy = 1
-        while access(target, F_OK) == 0 {
-            copy += 1
-            target = "\(journal).corrupt-\(stamp)-\(copy)"
-        }
-        // The WAL first: a cut between the two must not leave it to be replayed into the new database.
-        for suffix in ["-wal", "-shm", ""] where access(journal + suffix, F_OK) == 0 {
-            guard rename(journal + suffix, target + suffix) == 0 else {
-                throw StoreError(.directory, "\(journal + suffix) cannot be renamed; check the owner of \(path)", cause: lastErrno())
-            }
+    ///
+    /// - Parameter successor: whether a salvaged journal stands ready to take its place, and does so here. A cut on the way is no harm:
+    ///   without a journal the next start takes the salvaged one.
+    func setAside(at time: Timestamp, successor: Bool) throws(StoreError) -> String {
+        let target = asideName(at: time)
+        // Without a successor the WAL first: a cut between the two must not leave it to be replayed into a new database. With one the
+        // journal first: a cut must not leave it without its WAL, as if nothing had been damaged.
+        for suffix in successor ? ["", "-wal", "-shm"] : ["-wal", "-shm", ""] { try move(journal + suffix, to: target + suffix) }
+        if successor {
+            sync()
+            try move(salvaged, to: journal)
         }
         unlink(suspicion)
         sync()
         return target
     }
+
+    /// Ends what a cut interrupted: a salvaged journal takes the free place, or goes when the damaged one still stands there.
+    func finishSettingAside(at time: Timestamp) throws(StoreError) {
+        guard access(salvaged, F_OK) == 0 else { return }
+        if access(journal, F_OK) == 0 {
+            removeSalvaged()
+        } else {
+            try move(journal + "-wal", to: asideName(at: time) + "-wal")
+            try move(salvaged, to: journal)
+            sync()
+        }
+    }
+
+    func removeSalvaged() {
+        for suffix in ["", "-wal", "-journal"] { unlink(salvaged + suffix) }
+    }
+
+    /// Its log is empty once all was copied.
+    func removeSalvagedLog() { unlink(salvaged + "-wal") }
+
+    private func asideName(at time: Timestamp) -> String {
+        let stamp = time.rfc3339.filter { $0 != "-" && $0 != ":" }
+        var target = "\(journal).corrupt-\(stamp)"
+        var copy = 1
+        while access(target, F_OK) == 0 || access(target + "-wal", F_OK) == 0 {
+            copy += 1
+            target = "\(journal).corrupt-\(stamp)-\(copy)"
+        }
+        return target
+    }
+
+    private func move(_ source: String, to target: String) throws(StoreError) {
+        guard access(source, F_OK) == 0 else { return }
+        guard rename(source, target) == 0 else {
+            throw StoreError(.directory, "\(source) cannot be renamed; check the owner of \(path)", cause: lastErrno())
+        }
+    }
+
+    /// Bytes that may still be written; nil when the file system does not say.
+    var freeBytes: Int64? {
+        var facts = statvfs()
+        guard statvfs(path, &facts) == 0 else { return nil }
+        return Int64(clamping: UInt64(facts.f_bavail).multipliedReportingOverflow(by: UInt64(facts.f_frsize)).partialValue)
+    }
+
+    /// Returns whether there was one.
+    func dropBallast() -> Bool { unlink(ballast) == 0 }
+
+    /// All or nothing: half a ballast is none.
+    func makeBallast(_ bytes: Int) -> Bool {
+        let file = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0o640)
+        guard file >= 0 else { return false }
+        let failure = posix_fallocate(file, 0, off_t(bytes))
+        close(file)
+        if failure != 0 { unlink(ballast) }
+        return failure == 0
+    }
+
+    var hasBallast: Bool { access(ballast, F_OK) == 0 }
 
     func markSuspect() {
         let file = open(suspicion, O_WRONLY | O_CREAT | O_CLOEXEC, 0o640)

@@ -74,7 +74,19 @@ enum Schema {
             last_time INTEGER NOT NULL,
             recorded INTEGER NOT NULL
         ) STRICT;
+        """,
         """
+        ALTER TABLE run ADD COLUMN first_seq INTEGER;
+        UPDATE run SET first_seq = (SELECT min(first_seq) FROM chunk WHERE chunk.run = run.id);
+        CREATE TABLE event (
+            id INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            uptime INTEGER NOT NULL,
+            wall INTEGER NOT NULL,
+            step INTEGER NOT NULL
+        ) STRICT;
+        """,
     ]
 
     static var version: Int { migrations.count }

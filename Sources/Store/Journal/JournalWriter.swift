@@ -77,14 +77,15 @@ package final class JournalWriter: Sendable {
     package func commitAll() async -> Bool {
         // Twice at most: what a failed commit left in hand, then what came meanwhile.
         for _ in 0..<2 {
-            let (polls, loss, wasRetry) = state.withLock { state in
+            let (polls, loss, wasRetry, isPressed) = state.withLock { state in
                 let wasRetry = !state.inHand.isEmpty
+                let isPressed = wasRetry && state.ring.isHalfFull
                 if !wasRetry { state.inHand = state.ring.takeAll() }
-                return (state.inHand, state.ring.takeLoss(), wasRetry)
+                return (state.inHand, state.ring.takeLoss(), wasRetry, isPressed)
             }
             if let loss { await store.note(loss) }
             do {
-                _ = try await store.commit(polls)
+                _ = try await store.commit(polls, forcing: isPressed)
                 succeeded()
             } catch {
                 failed(error)

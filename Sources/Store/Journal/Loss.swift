@@ -7,6 +7,8 @@ package struct Loss: Hashable, Sendable {
         case notCommitted = "not_committed"
         /// They were not yet handed on when the size limit forced them out.
         case sizeLimit = "size_limit"
+        /// They were not yet handed on when a full disk forced them out, for newer ones would have been lost otherwise.
+        case diskFull = "disk_full"
         /// The chunk that held them cannot be read.
         case damaged = "damaged"
     }
