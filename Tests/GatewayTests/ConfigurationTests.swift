@@ -85,6 +85,23 @@ import Testing
         #expect(configuration.journal.commitInterval == .seconds(5))
     }
 
+    @Test func relativePathsBeginAtTheFilesFolder() throws {
+        try TextFile.write("secret", to: folder + "/park.token")
+        let text = Self.plant.replacing("[gateway]", with: "[api]\nsocket = \"meterd.sock\"\n[gateway]\ndata_directory = \"data\"")
+        let configuration = try load(text + "\ntoken_file = \"park.token\"")
+        #expect(configuration.gateway.dataDirectory == folder + "/data")
+        #expect(configuration.api.socket == folder + "/meterd.sock")
+        #expect(configuration.outputs[0].tokenFile == folder + "/park.token")
+        #expect(problems(text.replacing("\"data\"", with: "\"\"")).contains { $0.contains("gateway.data_directory: is no path") })
+    }
+
+    /// What a password in a URL would do in the journal for ever.
+    @Test func aPasswordInAURLIsRefusedWithoutBeingSaid() throws {
+        let found = problems(Self.plant.replacing("https://ingest", with: "https://user:hunter2@ingest"))
+        #expect(found.count == 1)
+        #expect(found[0].contains("token_file") && !found[0].contains("hunter2"))
+    }
+
     @Test func everyProblemOfTheFileIsToldAtOnceAtItsPlace() {
         let found = problems(
             """

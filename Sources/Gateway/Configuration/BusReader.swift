@@ -125,12 +125,21 @@ extension BusAddress {
 }
 
 extension TomlReader {
-    /// An absolute path, or nil with the problem noted: a daemon's working directory is nobody's home.
+    /// A path, or nil with the problem noted. A relative one begins at the config file's folder: a daemon's working directory is nobody's
+    /// home.
     func path(_ key: String) -> String? {
         guard let text = string(key, example: "\"/...\"") else { return nil }
-        if text.hasPrefix("/"), text.utf8.count > 1, !text.utf8.contains(0) { return text }
-        problem(key, "\"\(text)\" is no absolute path; begin it with /")
+        if let path = absolute(text) { return path }
+        problem(key, "is no path; name a file or folder, such as \"/var/lib/meterd\"")
         return nil
+    }
+
+    /// `text` from the config file's folder on; nil when it is no path.
+    func absolute(_ text: String) -> String? {
+        guard !text.isEmpty, !text.utf8.contains(0) else { return nil }
+        if text.hasPrefix("/") { return text }
+        let folder = file.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+        return file.contains("/") ? "\(folder)/\(text)" : text
     }
 
     /// A name as the contract wants it, `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, or nil with the problem noted.

@@ -105,7 +105,7 @@ private struct ConfigurationReader {
             }
         }
         if let directory = table.path("data_directory") { configuration.gateway.dataDirectory = directory }
-        if let path = table.strings("profile_path") { configuration.gateway.profilePath = path }
+        if let path = table.strings("profile_path") { configuration.gateway.profilePath = path.map { table.absolute($0) ?? $0 } }
         table.finish()
     }
 
@@ -243,7 +243,7 @@ private struct OutputReader {
         let name = table.name("name")
         let type = table.choice("type", of: Configuration.OutputType.self, required: true)
         let url = table.string("url", required: true, example: "\"https://host/path\"")
-        let tokenFile = table.string("token_file")
+        let tokenFile = table.path("token_file")
         let records = table.integer("batch_records", in: 1...10_000)
         let bytes = table.size("batch_bytes", in: (1 << 10)...(16 << 20), example: "\"256KiB\"")
         let age = table.duration("batch_age", in: .zero ... .seconds(3600))
