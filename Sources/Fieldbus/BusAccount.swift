@@ -22,7 +22,9 @@ struct BusAccount: Sendable {
         return copy
     }
 
-    mutating func record(_ visit: Visit, device: Int, change: PollPlan.Change?, skipped: Int, from start: Uptime) {
+    mutating func record(
+        _ visit: Visit, device: Int, change: PollPlan.Change?, skipped: Int, refused: [String], from start: Uptime
+    ) {
         let fault = Bus.firstFault(of: visit)
         let failed = visit.answers.allSatisfy { if case .fault = $0.outcome { true } else { false } }
         heartbeat = visit.uptime
@@ -38,6 +40,7 @@ struct BusAccount: Sendable {
         book.devices[device].pollsOK += failed ? 0 : 1
         book.devices[device].pollsFailed += failed ? 1 : 0
         book.devices[device].pollsSkipped = skipped
+        book.devices[device].refusedPoints = refused
         guard let change else { return }
         book.devices[device].state = change == .cameOnline ? .online : .offline
         book.devices[device].stateSince = visit.time
