@@ -30,7 +30,7 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
     private var context: ModbusContext?
     private var timeouts: ResponseTimeouts
     private var late: [UInt8: LateReplies] = [:]
-    /// The longest block each unit was asked for: where a synchronising read finds registers that may be read.
+    /// The longest block that each unit answered with words: where a synchronising read finds registers that may be read.
     private var longest: [UInt8: Block] = [:]
     private var lineFree = Uptime(nanoseconds: 0)
     private var requests = 0
@@ -114,14 +114,18 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
             throw BusError(.badUnit, "\(subject): unit \(request.unit) is beyond 247, the last one of a line")
         }
         for _ in 0..<SerialReader.synchronisingLimit {
-            let other = synchronisingRequest(for: request)
+            var other = synchronisingRequest(for: request)
             if other == nil || late[request.unit]?.isFull == true {
-                // Nothing can show that a late reply has passed; only its age can.
+                // No length is left to show that everything older has passed; age does, and short of that a length that is out already:
+                // a reply to it counts for the oldest of its kind, so it may take two answers until the device is read again.
                 late[request.unit]?.forget(sentBefore: time.uptime().advanced(by: .zero - lateLimit))
+                other = synchronisingRequest(for: request) ?? synchronisingRequest(for: request, reusing: true)
             }
             guard let replies = late[request.unit], replies.couldBeMistaken(for: request.shape) || replies.isFull else {
                 let outcome = try exchange(request, context)
-                if (longest[request.unit]?.count ?? 0) < request.block.count { longest[request.unit] = request.block }
+                if case .words = outcome, (longest[request.unit]?.count ?? 0) < request.block.count {
+                    longest[request.unit] = request.block
+                }
                 return outcome
             }
             guard !replies.isFull, let other else { break }
@@ -130,13 +134,16 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
         throw BusError(.ambiguous, "\(subject): unit \(request.unit) may still answer an earlier request; it is left alone meanwhile")
     }
 
-    /// A read whose answer cannot be taken for the wanted one: the first register of the wanted block; where that is all of it, two of
-    /// the longest block known. Nil when the device has no such block: registers that no plan asked for are not touched.
-    private func synchronisingRequest(for request: ReadRequest) -> ReadRequest? {
+    /// A read whose answer can be taken neither for the wanted one nor for any that is still out, so that one answer clears everything
+    /// older: the first registers of the wanted block, or of the longest block known, as many as no request that is out has. Nil when
+    /// all lengths are out: registers that no plan asked for are not touched.
+    /// - Parameter reusing: lengths that are out, too.
+    private func synchronisingRequest(for request: ReadRequest, reusing: Bool = false) -> ReadRequest? {
         for block in [request.block, longest[request.unit]].compactMap({ $0 }) {
-            for count in [1, block.table.isBits ? 9 : 2] where count <= block.count {
+            for count in stride(from: 1, through: Int(block.count), by: block.table.isBits ? 8 : 1) {
                 let other = ReadRequest(unit: request.unit, block: Block(block.table, block.address, count: UInt16(count)))
-                if other.shape != request.shape { return other }
+                guard other.shape != request.shape else { continue }
+                if reusing || late[request.unit]?.couldBeMistaken(for: other.shape) != true { return other }
             }
         }
         return nil
