@@ -111,8 +111,12 @@ package struct BusStatus: Hashable, Sendable {
     package var faultSince: Timestamp?
     /// Share of the time since start, or of the last minute if longer, in which a request was in flight: 0 ... 1.
     package var utilization: Double
+    /// Put on the wire, reads that only let late replies pass among them.
     package var requests: Int
+    /// Requests that had no answer in time.
     package var timeouts: Int
+    /// Requests whose answer was garbled or an exception. Blocks that were not asked, since the line failed before or there was no
+    /// connection, count in none of the three.
     package var errors: Int
     package var devices: [DeviceStatus]
 

@@ -83,6 +83,29 @@ import Testing
         #expect(result.status.devices.map(\.state) == [.offline, .online])
     }
 
+    /// Three blocks: an exception, then a timeout, and the third is not asked.
+    @Test func countersCountTheRequestsThatWereSent() async throws {
+        let map = profile([point(0, 2), point(300, 2), point(600, 2)])
+        let result = try await ScriptedBus.run([ScriptedBus.device("main", 1, map)], polls: 1) { block, _, _ in
+            block.address == 0 ? .fault(.exception(6)) : .fault(.timeout)
+        }
+        #expect(result.status.requests == 2 * result.polls.count)
+        #expect(result.status.errors == result.polls.count)
+        #expect(result.status.timeouts == result.polls.count)
+    }
+
+    @Test func missingConnectionCountsNoRequest() async throws {
+        let result = try await ScriptedBus.run([ScriptedBus.device("main", 1, profile([point(0, 2)]))], polls: 20) { _, _, _ in
+            .fault(.noConnection)
+        }
+        #expect(result.status.requests == 0 && result.status.timeouts == 0 && result.status.errors == 0)
+    }
+
+    @Test(arguments: [UInt8(10), 11]) func pointsOfADeviceThatAGatewayDidNotReachHaveNoCommunication(code: UInt8) {
+        #expect(ReadFault.exception(code).quality == .noCommunication)
+        #expect(ReadFault.exception(4).quality == .deviceFault)
+    }
+
     @Test func clockStateIsAskedOnceASecondAtMost() async throws {
         let time = ManualTime()
         let devices = (1...20).map { ScriptedBus.device("d\($0)", UInt8($0), profile([point(0, 2)])) }

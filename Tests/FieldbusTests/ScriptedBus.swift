@@ -55,11 +55,16 @@ final class ScriptedReader: RegisterReader, FaultExplaining {
 
     func read(_ blocks: [Block], unit: UInt8) async -> Visit {
         record.withLock { $0.visits.append((unit, blocks)) }
-        var visit = Visit(asking: blocks, time: time) { script($0, unit, time.uptime()) }
+        var sent = 0
+        var visit = Visit(asking: blocks, time: time) { block in
+            let outcome = script(block, unit, time.uptime())
+            if outcome != .fault(.noConnection) { sent += 1 }
+            return outcome
+        }
         time.advance(by: .milliseconds(10))
         visit.time = time.wall()
         visit.uptime = time.uptime()
-        visit.requests = blocks.count
+        visit.requests = sent
         return visit
     }
 
