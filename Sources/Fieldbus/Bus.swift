@@ -54,6 +54,10 @@ package final class Bus: Sendable {
         warnOfUnreadable(plans)
         var schedule = PollPlan(periods: devices.map(Bus.usefulPeriods), start: start)
         var clock = CachedClock()
+        var lastAnswers = [Uptime?](repeating: nil, count: devices.count)
+        for device in devices where device.profile.limits.requestPause > .zero {
+            await (reader as? any PauseKeeping)?.keep(pause: device.profile.limits.requestPause, unit: device.unit)
+        }
         while !Task.isCancelled {
             let now = time.uptime()
             account.withLock { $0.heartbeat = now }
@@ -63,9 +67,9 @@ package final class Bus: Sendable {
             case .reopen:
                 await reader.close()
             case .read(let device, let classes):
-                await poll(device, classes, from: now, &plans[device], &schedule, &clock)
+                await poll(device, classes, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
             case .probe(let device):
-                await probe(device, from: now, &plans[device], &schedule, &clock)
+                await probe(device, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
             }
         }
         await reader.close()
@@ -80,11 +84,11 @@ package final class Bus: Sendable {
     // MARK: - A visit
 
     private func poll(
-        _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ plan: inout ReadPlan, _ schedule: inout PollPlan,
-        _ clock: inout CachedClock
+        _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?,
+        _ schedule: inout PollPlan, _ clock: inout CachedClock
     ) async {
         let common = plan.blocks(for: classes)
-        var visit = await visit(devices[device], common + [plan.retry(at: start)].compactMap { $0 })
+        var visit = await visit(devices[device], common + [plan.retry(at: start)].compactMap { $0 }, after: &lastAnswer)
         let unasked = plan.unasked(for: classes, besides: visit.answers)
         deliver(visit, of: device, unasked: unasked, &clock)
         learn(visit, device, classes, &plan)
@@ -101,11 +105,12 @@ package final class Bus: Sendable {
     }
 
     private func probe(
-        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ schedule: inout PollPlan, _ clock: inout CachedClock
+        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan,
+        _ clock: inout CachedClock
     ) async {
         // Everything was refused: by a device that boots, or by one that is there no more.
         if plan.probe == nil { plan.forgetRefusals(at: start) }
-        let visit = await visit(devices[device], plan.probe.map { [$0] } ?? [])
+        let visit = await visit(devices[device], plan.probe.map { [$0] } ?? [], after: &lastAnswer)
         var told = visit
         if let fault = Bus.lineFault(of: visit) {
             told.answers = plan.blocks(for: [.live]).map { BlockAnswer(block: $0, outcome: .fault(fault)) }
@@ -119,13 +124,15 @@ package final class Bus: Sendable {
         if schedule.state(of: device) == .online { plan.forgetRefusals(at: visit.uptime) }
     }
 
-    /// All blocks in one call; one by one where the device wants a pause between answer and request.
-    private func visit(_ device: DeviceDescription, _ blocks: [Block]) async -> Visit {
+    /// All blocks in one call; one by one where the device wants a pause between answer and request, from visit to visit too.
+    private func visit(_ device: DeviceDescription, _ blocks: [Block], after lastAnswer: inout Uptime?) async -> Visit {
         let pause = device.profile.limits.requestPause
-        guard pause > .zero, blocks.count > 1 else { return await reader.read(blocks, unit: device.unit) }
-        var whole = await reader.read([blocks[0]], unit: device.unit)
+        guard pause > .zero, let first = blocks.first else { return await reader.read(blocks, unit: device.unit) }
+        if let lastAnswer, time.uptime() < lastAnswer + pause { try? await time.sleep(until: lastAnswer + pause) }
+        var whole = await reader.read([first], unit: device.unit)
         for (index, block) in blocks.enumerated().dropFirst() {
-            if let fault = Bus.lineFault(of: whole) {
+            // As a reader does: an exception does not end the visit, whoever it is from.
+            if let fault = Bus.lineFault(of: whole), !Bus.isException(fault) {
                 whole.answers += blocks[index...].map { BlockAnswer(block: $0, outcome: .fault(fault)) }
                 break
             }
@@ -135,6 +142,7 @@ package final class Bus: Sendable {
             whole = Visit(
                 answers: whole.answers + part.answers, time: part.time, uptime: part.uptime, requests: whole.requests + part.requests)
         }
+        if whole.requests > 0 { lastAnswer = whole.uptime }
         return whole
     }
 
@@ -202,6 +210,8 @@ package final class Bus: Sendable {
         for answer in visit.answers { if case .fault(let fault) = answer.outcome { return fault } }
         return nil
     }
+
+    private static func isException(_ fault: ReadFault) -> Bool { if case .exception = fault { true } else { false } }
 
     /// The fault that ended the visit; an exception does not.
     private static func lineFault(of visit: Visit) -> ReadFault? {

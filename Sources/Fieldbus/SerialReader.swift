@@ -7,7 +7,7 @@ import Metering
 ///
 /// Line set-up, checksum and framing are libmodbus'. Ours are the silence between frames, the check of every reply, and `LateReplies`:
 /// the reply to a request that was given up is never taken for the answer to another.
-package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
+package actor SerialReader: RegisterReader, FaultExplaining, OnThread, PauseKeeping {
     /// Reads that one request may need before it until nothing old is left.
     static let synchronisingLimit = 4
     /// Replies of other units or requests that one request may step over.
@@ -32,6 +32,8 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
     private var late: [UInt8: LateReplies] = [:]
     /// The longest block that each unit answered with words: where a synchronising read finds registers that may be read.
     private var longest: [UInt8: Block] = [:]
+    /// What each unit wants between its answer and the next request.
+    private var pauses: [UInt8: Duration] = [:]
     private var lineFree = Uptime(nanoseconds: 0)
     private var requests = 0
     private var signalBlocked = false
@@ -96,6 +98,8 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
 
     package func close() async { context?.close() }
 
+    package func keep(pause: Duration, unit: UInt8) async { pauses[unit] = pause }
+
     /// Where no other request can show it, a reply is not believed to come later than this after its request.
     private let lateLimit: Duration
 
@@ -130,6 +134,7 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
             }
             guard !replies.isFull, let other else { break }
             _ = try exchange(other, context)
+            if let wanted = pauses[request.unit] { pause(until: time.uptime() + wanted, atMost: wanted) }
         }
         throw BusError(.ambiguous, "\(subject): unit \(request.unit) may still answer an earlier request; it is left alone meanwhile")
     }
@@ -290,11 +295,12 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
         pthread_sigmask(SIG_BLOCK, &signals, nil)
     }
 
-    /// Holds the line's own thread until `moment`; a few milliseconds at most.
-    private func pause(until moment: Uptime) {
+    /// Holds the line's own thread until `moment`: a few milliseconds, or what a device wants.
+    private func pause(until moment: Uptime, atMost limit: Duration = .milliseconds(100)) {
         let left = (moment - time.uptime()).nanoseconds
         guard left > 0 else { return }
-        var request = timespec(tv_sec: 0, tv_nsec: Int(min(left, 100_000_000)))
+        let nanoseconds = Int(min(left, limit.nanoseconds))
+        var request = timespec(tv_sec: nanoseconds / 1_000_000_000, tv_nsec: nanoseconds % 1_000_000_000)
         var rest = timespec()
         while nanosleep(&request, &rest) != 0, errno == EINTR { request = rest }
     }

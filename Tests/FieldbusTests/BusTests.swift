@@ -75,6 +75,14 @@ import Testing
         #expect(result.polls.allSatisfy { $0.answers.map(\.block.address) == [0, 1000] })
     }
 
+    @Test func pauseTheDeviceWantsIsKeptBetweenVisits() async throws {
+        let map = profile([point(0, 2)], limits: ReadLimits(requestPause: .seconds(3)))
+        let result = try await ScriptedBus.run([ScriptedBus.device("main", 1, map)], polls: 10) { block, _, _ in ScriptedBus.zeros(block) }
+        // The last visit may be cut short: a bus that ends waits for nobody.
+        let times = result.polls.prefix(10).map(\.uptime)
+        for (a, b) in zip(times, times.dropFirst()) { #expect(b - a >= .seconds(3)) }
+    }
+
     @Test func gatewaysExceptionMeansTheDeviceIsAbsent() async throws {
         let devices = [ScriptedBus.device("behind", 1, profile([point(0, 2)])), ScriptedBus.device("other", 2, profile([point(0, 2)]))]
         let result = try await ScriptedBus.run(devices, polls: 40) { block, unit, _ in

@@ -146,6 +146,23 @@ import Testing
         #expect(visits[10].answers[0].outcome == .words([7100, 7101]))
     }
 
+    @Test func pauseTheDeviceWantsIsKeptAfterASynchronisingRead() async throws {
+        let stamps = Lock<[Uptime]>([])
+        let device = WireDevice { request, index in
+            stamps.withLock { $0.append(SystemTime().uptime()) }
+            return index == 0 ? [] : [.send(request.rtu(request.goodPDU))]
+        }
+        try await withPtyDevice(device) { path in
+            let reader = Self.reader(path)
+            await reader.keep(pause: .milliseconds(100), unit: 7)
+            await persist(reader, Block(.holding, 100, count: 12))
+            await reader.close()
+        }
+        let times = stamps.withLock { $0 }
+        #expect(times.count >= 3)
+        for (a, b) in zip(times, times.dropFirst()) { #expect(b - a >= .milliseconds(100)) }
+    }
+
     /// Hours later the reply is still the first request's: age alone clears nobody who can be asked something else.
     @Test func lateReplyIsDroppedHoweverLateItComes() async throws {
         let device = Self.tardy(at: 0)
