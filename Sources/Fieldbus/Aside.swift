@@ -16,6 +16,8 @@ struct Aside: Hashable, Sendable {
     static let lastRetry = Duration.seconds(600)
     /// So many times a block must go unanswered while others are answered.
     static let missesAllowed = 2
+    /// The same for live points: on a noisy line two in a row are common, and they would be missing for a minute.
+    static let liveMissesAllowed = 10
 
     let reason: Reason
     private(set) var due: Uptime

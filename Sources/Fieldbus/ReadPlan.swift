@@ -146,12 +146,13 @@ package struct ReadPlan: Sendable {
 
     /// Asks for everything again: the device was away, it may be another one. What it left unanswered stays aside, but is asked soon.
     package mutating func forgetRefusals(at now: Uptime) {
-        guard !aside.isEmpty || wasSplit else { return }
+        guard !aside.isEmpty || wasSplit || isByClass else { return }
         aside = aside.filter { $0.value.reason != .refused }
         for block in aside.keys { aside[block]?.hurry(at: now) }
         cuts = [:]
         alone = []
         wasSplit = false
+        isByClass = false
         cache = [:]
     }
 
@@ -201,17 +202,19 @@ package struct ReadPlan: Sendable {
         }
         cache = [:]
         suspects[block, default: 0] += isAlive ? 1 : 0
-        guard isAlive, suspects[block, default: 0] >= Aside.missesAllowed else {
+        let within = classes.filter { pointClass in
+            runs(for: [pointClass], in: block.table).contains { block.covers(Self.block(block.table, $0)) }
+        }
+        let isShared = within.count > 1 && !isByClass
+        let allowed = within.contains(.live) && !isShared ? Aside.liveMissesAllowed : Aside.missesAllowed
+        guard isAlive, suspects[block, default: 0] >= allowed else {
             let all = candidates(for: Set(PointClass.allCases))
             if suspects.count > ReadPlan.suspectLimit || all.allSatisfy(isSuspect) { suspects = [:] }
             return
         }
         suspects[block] = nil
-        let within = classes.filter { pointClass in
-            runs(for: [pointClass], in: block.table).contains { block.covers(Self.block(block.table, $0)) }
-        }
         // The live points of a request must not be lost for what else is in it.
-        if within.count > 1, !isByClass { isByClass = true } else { aside[block] = Aside(.unanswered(within), at: now) }
+        if isShared { isByClass = true } else { aside[block] = Aside(.unanswered(within), at: now) }
     }
 
     // MARK: - Runs

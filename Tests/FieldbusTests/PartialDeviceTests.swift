@@ -1,3 +1,4 @@
+import Host
 import Metering
 import Testing
 
@@ -60,6 +61,17 @@ import Testing
         // They are due in each poll, and are faults in each.
         let faults = result.polls.suffix(200).map { $0.answers.filter { $0.outcome == .fault(.timeout) }.count }
         #expect(faults.allSatisfy { $0 == 2 })
+    }
+
+    /// One request in five is lost.
+    @Test func noisyLineLosesNoMoreThanWhatIsLostOnIt() async throws {
+        let map = profile([point(.holding, 0, 2), point(.input, 0, 2)])
+        let random = Lock(SplitMix(state: 5))
+        let result = try await ScriptedBus.run([ScriptedBus.device("main", 1, map)], polls: 3000) { block, _, _ in
+            Self.reply(block, unless: random.withLock { Int.random(in: 0..<5, using: &$0) } == 0)
+        }
+        let got = result.polls.filter { $0.words(of: .holding) > 0 }.count
+        #expect(Double(got) > 0.6 * Double(result.polls.count))
     }
 
     /// Some devices refuse everything while they boot.
