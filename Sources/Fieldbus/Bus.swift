@@ -54,6 +54,10 @@ package final class Bus: Sendable {
         warnOfUnreadable(plans)
         var schedule = PollPlan(periods: devices.map(Bus.usefulPeriods), start: start)
         var clock = CachedClock()
+        var lastAnswers = [Uptime?](repeating: nil, count: devices.count)
+        for device in devices where device.profile.limits.requestPause > .zero {
+            await (reader as? any PauseKeeping)?.keep(pause: device.profile.limits.requestPause, unit: device.unit)
+        }
         while !Task.isCancelled {
             let now = time.uptime()
             account.withLock { $0.heartbeat = now }
@@ -63,20 +67,9 @@ package final class Bus: Sendable {
             case .reopen:
                 await reader.close()
             case .read(let device, let classes):
-                let visit = await visit(devices[device], plans[device].blocks(for: classes))
-                deliver(visit, of: device, refusals: plans[device].refusals(for: classes), &clock)
-                learn(visit, device, &plans[device])
-                settle(visit, device, classes, from: now, &schedule)
+                await poll(device, classes, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
             case .probe(let device):
-                let blocks = plans[device].probe.map { [$0] } ?? []
-                var visit = await visit(devices[device], blocks)
-                if let fault = Bus.lineFault(of: visit) {
-                    visit.answers = plans[device].blocks(for: [.live]).map { BlockAnswer(block: $0, outcome: .fault(fault)) }
-                }
-                deliver(visit, of: device, refusals: [], &clock)
-                settle(visit, device, [], from: now, &schedule)
-                // It may be another device that came back.
-                if schedule.state(of: device) == .online { plans[device].forgetRefusals() }
+                await probe(device, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
             }
         }
         await reader.close()
@@ -90,13 +83,56 @@ package final class Bus: Sendable {
 
     // MARK: - A visit
 
-    /// All blocks in one call; one by one where the device wants a pause between answer and request.
-    private func visit(_ device: DeviceDescription, _ blocks: [Block]) async -> Visit {
+    private func poll(
+        _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?,
+        _ schedule: inout PollPlan, _ clock: inout CachedClock
+    ) async {
+        let common = plan.blocks(for: classes)
+        var visit = await visit(devices[device], common + [plan.retry(at: start)].compactMap { $0 }, after: &lastAnswer)
+        let unasked = plan.unasked(for: classes, besides: visit.answers)
+        deliver(visit, of: device, unasked: unasked, &clock)
+        learn(visit, device, classes, &plan)
+        var outcome = Bus.outcome(of: visit)
+        if outcome == .answered, plan.hasNothingLeft(of: Set(devices[device].periods.keys)), !visit.hasWords {
+            outcome = .silent
+            if visit.answers.isEmpty { visit.answers = unasked }
+        } else if visit.answers.isEmpty {
+            // All that was due is put aside: nothing was asked, nothing is known.
+            return
+        }
+        let unread = plan.unread(visit.answers, of: classes)
+        settle(visit, outcome, device, classes, unread, from: start, plan, &schedule)
+    }
+
+    private func probe(
+        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan,
+        _ clock: inout CachedClock
+    ) async {
+        // Everything was refused: by a device that boots, or by one that is there no more.
+        if plan.probe == nil { plan.forgetRefusals(at: start) }
+        let visit = await visit(devices[device], plan.probe.map { [$0] } ?? [], after: &lastAnswer)
+        var told = visit
+        if let fault = Bus.lineFault(of: visit) {
+            told.answers = plan.blocks(for: [.live]).map { BlockAnswer(block: $0, outcome: .fault(fault)) }
+        }
+        deliver(told, of: device, unasked: plan.unasked(for: [.live], besides: told.answers), &clock)
+        learn(visit, device, [], &plan)
+        // A refusal does not bring a device back; the next probe asks for something else.
+        let isRefused = visit.answers.contains { $0.outcome == .fault(.exception(2)) }
+        settle(visit, isRefused ? .silent : Bus.outcome(of: visit), device, [], [], from: start, plan, &schedule)
+        // It may be another device that came back.
+        if schedule.state(of: device) == .online { plan.forgetRefusals(at: visit.uptime) }
+    }
+
+    /// All blocks in one call; one by one where the device wants a pause between answer and request, from visit to visit too.
+    private func visit(_ device: DeviceDescription, _ blocks: [Block], after lastAnswer: inout Uptime?) async -> Visit {
         let pause = device.profile.limits.requestPause
-        guard pause > .zero, blocks.count > 1 else { return await reader.read(blocks, unit: device.unit) }
-        var whole = await reader.read([blocks[0]], unit: device.unit)
+        guard pause > .zero, let first = blocks.first else { return await reader.read(blocks, unit: device.unit) }
+        if let lastAnswer, time.uptime() < lastAnswer + pause { try? await time.sleep(until: lastAnswer + pause) }
+        var whole = await reader.read([first], unit: device.unit)
         for (index, block) in blocks.enumerated().dropFirst() {
-            if let fault = Bus.lineFault(of: whole) {
+            // As a reader does: an exception does not end the visit, whoever it is from.
+            if let fault = Bus.lineFault(of: whole), !Bus.isException(fault) {
                 whole.answers += blocks[index...].map { BlockAnswer(block: $0, outcome: .fault(fault)) }
                 break
             }
@@ -106,11 +142,12 @@ package final class Bus: Sendable {
             whole = Visit(
                 answers: whole.answers + part.answers, time: part.time, uptime: part.uptime, requests: whole.requests + part.requests)
         }
+        if whole.requests > 0 { lastAnswer = whole.uptime }
         return whole
     }
 
-    private func deliver(_ visit: Visit, of device: Int, refusals: [BlockAnswer], _ clock: inout CachedClock) {
-        let answers = refusals.isEmpty ? visit.answers : visit.answers + refusals
+    private func deliver(_ visit: Visit, of device: Int, unasked: [BlockAnswer], _ clock: inout CachedClock) {
+        let answers = unasked.isEmpty ? visit.answers : visit.answers + unasked
         guard !answers.isEmpty else { return }
         sink.take(
             Poll(
@@ -118,23 +155,24 @@ package final class Bus: Sendable {
                 answers: answers))
     }
 
-    private func learn(_ visit: Visit, _ device: Int, _ plan: inout ReadPlan) {
+    private func learn(_ visit: Visit, _ device: Int, _ classes: Set<PointClass>, _ plan: inout ReadPlan) {
         let wasSplit = plan.wasSplit
-        let found = plan.learn(from: visit.answers)
+        let found = plan.learn(from: visit.answers, for: classes, at: visit.uptime)
         for block in found { log.refused(block, device: devices[device].name) }
         if plan.wasSplit, !wasSplit { log.split(device: devices[device].name) }
     }
 
     private func settle(
-        _ visit: Visit, _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ schedule: inout PollPlan
+        _ visit: Visit, _ outcome: PollPlan.Outcome, _ device: Int, _ classes: Set<PointClass>, _ unread: Set<PointClass>,
+        from start: Uptime, _ plan: ReadPlan, _ schedule: inout PollPlan
     ) {
-        let outcome = Bus.outcome(of: visit)
-        let change = schedule.record(device: device, outcome, classes: classes, at: visit.uptime)
+        let change = schedule.record(device: device, outcome, classes: classes, unread: unread, at: visit.uptime)
         let reason = outcome == .answered ? nil : (reader as? any FaultExplaining)?.lastError?.sentence ?? Bus.firstFault(of: visit)?.name
         let skipped = schedule.skipped(of: device)
         let down = outcome == .unreachable || schedule.isSilent
+        let refused = plan.refusedPoints.map { devices[device].profile.points[$0].quantity.id }
         let turn = account.withLock { account in
-            account.record(visit, device: device, change: change, skipped: skipped, from: start)
+            account.record(visit, device: device, change: change, skipped: skipped, refused: refused, from: start)
             return account.turnBus(down: down, answered: outcome == .answered, reason: reason, at: visit.time)
         }
         switch change {
@@ -172,6 +210,8 @@ package final class Bus: Sendable {
         for answer in visit.answers { if case .fault(let fault) = answer.outcome { return fault } }
         return nil
     }
+
+    private static func isException(_ fault: ReadFault) -> Bool { if case .exception = fault { true } else { false } }
 
     /// The fault that ended the visit; an exception does not.
     private static func lineFault(of visit: Visit) -> ReadFault? {

@@ -22,25 +22,37 @@ struct BusAccount: Sendable {
         return copy
     }
 
-    mutating func record(_ visit: Visit, device: Int, change: PollPlan.Change?, skipped: Int, from start: Uptime) {
+    mutating func record(
+        _ visit: Visit, device: Int, change: PollPlan.Change?, skipped: Int, refused: [String], from start: Uptime
+    ) {
         let fault = Bus.firstFault(of: visit)
         let failed = visit.answers.allSatisfy { if case .fault = $0.outcome { true } else { false } }
         heartbeat = visit.uptime
         utilization.add(from: start, to: visit.uptime)
         book.requests += visit.requests
-        switch fault {
-        case .timeout: book.timeouts += 1
-        case .garbled, .noConnection, .exception: book.errors += 1
-        case nil: break
-        }
+        if visit.requests > 0 { count(visit.answers) }
         book.devices[device].lastPoll = failed ? book.devices[device].lastPoll : visit.time
         book.devices[device].lastFault = fault
         book.devices[device].pollsOK += failed ? 0 : 1
         book.devices[device].pollsFailed += failed ? 1 : 0
         book.devices[device].pollsSkipped = skipped
+        book.devices[device].refusedPoints = refused
         guard let change else { return }
         book.devices[device].state = change == .cameOnline ? .online : .offline
         book.devices[device].stateSince = visit.time
+    }
+
+    /// Up to the first fault of the line: what came after it was not asked.
+    private mutating func count(_ answers: [BlockAnswer]) {
+        for answer in answers {
+            switch answer.outcome {
+            case .words: continue
+            case .fault(.exception): book.errors += 1
+            case .fault(.timeout): return book.timeouts += 1
+            case .fault(.garbled): return book.errors += 1
+            case .fault(.noConnection): return
+            }
+        }
     }
 
     /// Nil when the bus stays as it was. Between up and down a silent device of several changes nothing.

@@ -30,7 +30,7 @@ struct BusLog: Sendable {
 
     func refused(_ block: Block, device: String) {
         logger.warning(
-            "device refuses registers of its profile; they are left out until it was offline",
+            "device refuses registers of its profile; they are left out and asked for again every ten minutes",
             metadata: [
                 "device.name": "\(device)", "modbus.table": "\(block.table.name)", "modbus.address": "\(block.address)",
                 "modbus.count": "\(block.count)",

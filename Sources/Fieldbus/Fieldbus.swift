@@ -34,6 +34,8 @@ package struct Visit: Hashable, Sendable {
         self.uptime = uptime
         self.requests = requests
     }
+
+    var hasWords: Bool { answers.contains { if case .words = $0.outcome { true } else { false } } }
 }
 
 /// Where polls go. Must return at once: a bus does not wait for a disk.
@@ -109,8 +111,12 @@ package struct BusStatus: Hashable, Sendable {
     package var faultSince: Timestamp?
     /// Share of the time since start, or of the last minute if longer, in which a request was in flight: 0 ... 1.
     package var utilization: Double
+    /// Put on the wire, reads that only let late replies pass among them.
     package var requests: Int
+    /// Requests that had no answer in time.
     package var timeouts: Int
+    /// Requests whose answer was garbled or an exception. Blocks that were not asked, since the line failed before or there was no
+    /// connection, count in none of the three.
     package var errors: Int
     package var devices: [DeviceStatus]
 
@@ -142,10 +148,12 @@ package struct DeviceStatus: Hashable, Sendable {
     package var pollsOK: Int
     package var pollsFailed: Int
     package var pollsSkipped: Int
+    /// Quantities whose registers the device refuses (exception 2); they are asked for again every ten minutes. In order of the profile.
+    package var refusedPoints: [String]
 
     package init(
         name: String, unit: UInt8, state: State, stateSince: Timestamp, lastPoll: Timestamp? = nil, lastFault: ReadFault? = nil,
-        pollsOK: Int = 0, pollsFailed: Int = 0, pollsSkipped: Int = 0
+        pollsOK: Int = 0, pollsFailed: Int = 0, pollsSkipped: Int = 0, refusedPoints: [String] = []
     ) {
         self.name = name
         self.unit = unit
@@ -156,5 +164,6 @@ package struct DeviceStatus: Hashable, Sendable {
         self.pollsOK = pollsOK
         self.pollsFailed = pollsFailed
         self.pollsSkipped = pollsSkipped
+        self.refusedPoints = refusedPoints
     }
 }

@@ -13,6 +13,9 @@ import Metering
 ///     10 words come       A's, dropped            [1]
 ///     1 word comes        ours                    []          B may be sent
 ///
+/// If that read is not answered either, the next one has yet another length: what is asked first after a long silence, and answered,
+/// clears everything.
+///
 /// An exception tells only its function, so it belongs to the first entry of that function.
 struct LateReplies: Sendable {
     /// More than this many unanswered requests and the device is left alone until the oldest are out of date.

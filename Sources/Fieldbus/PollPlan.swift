@@ -23,6 +23,8 @@ package struct PollPlan: Sendable {
     static let offlineAfter = Duration.seconds(3)
     static let offlineAfterVisits = 2
     static let reopenInterval = Duration.seconds(30)
+    /// How soon a class that got no words, in a visit that others got words in, is asked again.
+    static let unreadRetry = Duration.seconds(60)
     /// The longest that a slot is put off for others. A slow class would lose a slot each time if it waited for its whole period.
     static let patience = Duration.seconds(5)
 
@@ -50,6 +52,8 @@ package struct PollPlan: Sendable {
         var period: Duration?
         /// Nil for a `once` that is served.
         var due: Uptime?
+        /// From when on it goes along with a visit for other classes, since it got no words at its own time.
+        var retry: Uptime?
     }
 
     private struct Device {
@@ -107,7 +111,13 @@ package struct PollPlan: Sendable {
     }
 
     /// Tells what came of the action that `next` gave.
-    package mutating func record(device index: Int, _ outcome: Outcome, classes: Set<PointClass> = [], at now: Uptime) -> Change? {
+    /// - Parameter unread: of the classes those that got no words but may get them: asked again soon, not a period later or never.
+    package mutating func record(
+        device index: Int, _ outcome: Outcome, classes: Set<PointClass> = [], unread: Set<PointClass> = [], at now: Uptime
+    ) -> Change? {
+        for slot in devices[index].slots.indices where unread.contains(devices[index].slots[slot].pointClass) {
+            devices[index].slots[slot].retry = now + PollPlan.unreadRetry
+        }
         if outcome == .answered { return recordAnswer(index, classes, now) }
         devices[index].failures += 1
         let since = devices[index].failingSince ?? now
@@ -139,13 +149,19 @@ package struct PollPlan: Sendable {
             let deadline = due + min(slot.period ?? .seconds(1), PollPlan.patience)
             first = first.map { (min($0.due, due), min($0.deadline, deadline)) } ?? (due, deadline)
         }
-        return first
+        // A retry alone, unanswered, would look like a silent device: it goes along with others, where there are any.
+        return first ?? device.slots.compactMap(\.retry).min().map { ($0, $0 + .seconds(1)) }
     }
 
     private mutating func takeDueSlots(of index: Int, _ now: Uptime, _ wallOffset: Duration) -> Set<PointClass> {
         var classes: Set<PointClass> = []
         for slot in devices[index].slots.indices {
+            if let retry = devices[index].slots[slot].retry, retry <= now {
+                classes.insert(devices[index].slots[slot].pointClass)
+                devices[index].slots[slot].retry = nil
+            }
             guard let due = devices[index].slots[slot].due, due <= now else { continue }
+            devices[index].slots[slot].retry = nil
             classes.insert(devices[index].slots[slot].pointClass)
             guard let period = devices[index].slots[slot].period else {
                 devices[index].slots[slot].due = nil

@@ -1,18 +1,29 @@
 import Metering
 
 /// Which blocks to ask one device for, given the classes of points that are due: as few requests as the bus's real cost makes
-/// worthwhile, within what the profile allows, and round the registers that the device was found to refuse.
+/// worthwhile, within what the profile allows, and round what the device was found to refuse or to leave unanswered.
+///
+/// The first block that goes unanswered ends a visit, so the order matters: live before slow before once, and blocks that went
+/// unanswered last of all. One that goes unanswered although others are answered is put aside and asked alone, ever more rarely.
 package struct ReadPlan: Sendable {
+    /// More blocks under suspicion than this, and suspicion starts anew.
+    static let suspectLimit = 64
+
     private let profile: Profile
     private let cost: BusCost
     private let used: [RegisterTable: [Range<Int>]]
     private var cuts: [RegisterTable: Set<Int>] = [:]
     /// Runs that overlap, so that no cut divides them: asked one by one.
     private var alone: Set<Block> = []
+    private var aside: [Block: Aside] = [:]
+    /// Blocks whose last request went unanswered, and how often that was while others were answered.
+    private var suspects: [Block: Int] = [:]
+    /// True when classes no longer share requests, because a request that they shared was not answered.
+    private var isByClass = false
     private var cache: [Set<PointClass>: [Block]] = [:]
 
-    /// Runs that the device answered with exception 2 when asked for alone; not asked again until `forgetRefusals()`.
-    package private(set) var refused: Set<Block> = []
+    /// Runs that the device answered with exception 2 when asked for alone; asked again from time to time, alone.
+    package var refused: Set<Block> { Set(aside.filter { $0.value.reason == .refused }.keys) }
     /// True once a merged request had to be split.
     package private(set) var wasSplit = false
 
@@ -27,37 +38,64 @@ package struct ReadPlan: Sendable {
         self.used = used.mapValues(BlockPartition.union)
     }
 
-    /// The requests for the points of these classes, in order of table and address.
+    /// The requests for the points of these classes: suspects last, else in order of class, table and address.
     package mutating func blocks(for classes: Set<PointClass>) -> [Block] {
         if let known = cache[classes] { return known }
-        var result: [Block] = []
-        for table in RegisterTable.allCases {
-            let runs = runs(for: classes, in: table).filter { !refused.contains(Self.block(table, $0)) }
-            let together = runs.filter { !alone.contains(Self.block(table, $0)) }
-            if !together.isEmpty { result += partition(table, avoiding: refused).blocks(for: together) }
-            result += runs.map { Self.block(table, $0) }.filter(alone.contains)
+        let blocks = isByClass ? PointClass.allCases.filter(classes.contains).flatMap { merged([$0]) } : merged(classes)
+        var keyed: [(suspect: Int, rank: Int, block: Block)] = []
+        for block in blocks where !keyed.contains(where: { $0.block.covers(block) }) {
+            keyed.append((suspects[block] == nil ? 0 : 1, rank(of: block, among: classes), block))
         }
+        let order = keyed.indices.sorted { (keyed[$0].suspect, keyed[$0].rank, $0) < (keyed[$1].suspect, keyed[$1].rank, $1) }
+        let result = order.map { keyed[$0].block }
         cache[classes] = result
         return result
     }
 
-    /// The cheapest request that shows whether the device is there: its shortest live run, of any class if there is no live one.
+    /// What was put aside and may be asked again now, after everything else.
+    package func retry(at now: Uptime) -> Block? {
+        guard !aside.isEmpty else { return nil }
+        return aside.filter { $0.value.due <= now }.min { ($0.value.due, $0.key.address) < ($1.value.due, $1.key.address) }?.key
+    }
+
+    /// The cheapest request that shows whether the device is there: its shortest live run, of any class if there is no live one; one
+    /// that did not go unanswered before, if there is such. Nil when everything was refused.
     package var probe: Block? {
         for classes in [Set([PointClass.live]), Set(PointClass.allCases)] {
-            let candidates = RegisterTable.allCases.flatMap { table in
-                runs(for: classes, in: table).map { Self.block(table, $0) }.filter { !refused.contains($0) }
+            let candidates = candidates(for: classes)
+            if let shortest = candidates.min(by: { (isSuspect($0) ? 1 : 0, $0.count) < (isSuspect($1) ? 1 : 0, $1.count) }) {
+                return shortest
             }
-            if let shortest = candidates.min(by: { $0.count < $1.count }) { return shortest }
         }
         return nil
     }
 
-    /// Answers for the points of these classes that are not asked for because the device refused them: refused again, without a request.
-    package func refusals(for classes: Set<PointClass>) -> [BlockAnswer] {
+    /// Answers for the points of these classes that are put aside and were not asked for in this visit: the same fault again.
+    package func unasked(for classes: Set<PointClass>, besides answers: [BlockAnswer]) -> [BlockAnswer] {
+        guard !aside.isEmpty else { return [] }
+        var result: [BlockAnswer] = []
+        for table in RegisterTable.allCases {
+            for run in runs(for: classes, in: table) {
+                let block = Self.block(table, run)
+                guard let reason = classes.compactMap({ asideEntry(of: block, $0) }).first else { continue }
+                if answers.contains(where: { $0.block.covers(block) }) { continue }
+                result.append(BlockAnswer(block: block, outcome: .fault(reason.fault)))
+            }
+        }
+        return result
+    }
+
+    /// True when all that could be asked of these classes is put aside.
+    package mutating func hasNothingLeft(of classes: Set<PointClass>) -> Bool { !aside.isEmpty && blocks(for: classes).isEmpty }
+
+    /// Indices of the points that the device refuses.
+    package var refusedPoints: [Int] {
+        let refused = refused
         guard !refused.isEmpty else { return [] }
-        return RegisterTable.allCases.flatMap { table in
-            runs(for: classes, in: table).map { Self.block(table, $0) }.filter(refused.contains)
-        }.map { BlockAnswer(block: $0, outcome: .fault(.exception(2))) }
+        return profile.points.indices.filter { index in
+            guard let run = run(of: profile.points[index]) else { return false }
+            return refused.contains(Self.block(profile.points[index].block.table, run))
+        }
     }
 
     /// Points that no request within the profile's own limits can read.
@@ -65,45 +103,162 @@ package struct ReadPlan: Sendable {
         profile.points.indices.filter { run(of: profile.points[$0]) == nil }
     }
 
-    /// Learns from exception 2 (illegal data address): a merged request is cut in two, a single run is given up.
+    /// Learns from what a visit brought, in the order in which it was asked.
     ///
-    /// The cut goes where the widest unused gap is, since gaps are what devices refuse; without a gap, in the middle. So a bad register
-    /// is found in a few polls while all others go on. Cuts made on the way to a bad run are taken back: the plan goes round it.
-    /// - Returns: what was newly given up.
-    package mutating func learn(from answers: [BlockAnswer]) -> [Block] {
+    /// - Parameter classes: that the visit was for.
+    /// - Returns: what was newly given up as refused.
+    package mutating func learn(from answers: [BlockAnswer], for classes: Set<PointClass>, at now: Uptime) -> [Block] {
         var found: [Block] = []
-        for answer in answers where answer.outcome == .fault(.exception(2)) && !refused.contains(answer.block) {
-            let table = answer.block.table
-            let inside = runs(for: Set(PointClass.allCases), in: table).map { Self.block(table, $0) }
-                .filter { answer.block.covers($0) && !refused.contains($0) }
-            if alone.contains(answer.block) || inside == [answer.block] {
-                refused.insert(answer.block)
-                found.append(answer.block)
-                let near = answer.block.range.lowerBound - 125...answer.block.range.upperBound + 125
-                cuts[table] = cuts[table]?.filter { !near.contains($0) }
-            } else if let cut = cut(between: inside.map(\.range)) {
-                cuts[table, default: []].insert(cut)
-                wasSplit = true
-            } else {
-                alone.formUnion(inside)
-                wasSplit = true
+        let isAlive = answers.contains { if case .words = $0.outcome { true } else { false } }
+        for answer in answers {
+            switch answer.outcome {
+            case .words:
+                answered(answer.block, at: now)
+            case .fault(.exception(2)):
+                if learnRefusal(of: answer.block, at: now) { found.append(answer.block) }
+            case .fault(.exception(10)), .fault(.exception(11)):
+                missed(answer.block, classes, whileOthersAnswer: isAlive, at: now)
+            case .fault(.exception):
+                aside[answer.block]?.wasAskedInVain(at: now)
+            case .fault(.timeout), .fault(.garbled):
+                missed(answer.block, classes, whileOthersAnswer: isAlive, at: now)
+                // The rest was not asked.
+                return found
+            case .fault(.noConnection):
+                return found
             }
-            cache = [:]
         }
         return found
     }
 
-    /// Asks for everything again: the device was away, it may be another one.
-    package mutating func forgetRefusals() {
-        guard !refused.isEmpty || wasSplit else { return }
-        refused = []
+    /// The classes of which something got no words that may be had by asking again: not what is refused, by exception 1 or for good.
+    package func unread(_ answers: [BlockAnswer], of classes: Set<PointClass>) -> Set<PointClass> {
+        classes.filter { pointClass in
+            answers.contains { answer in
+                guard case .fault(let fault) = answer.outcome, fault != .exception(1), aside[answer.block] == nil else { return false }
+                return runs(for: [pointClass], in: answer.block.table).contains {
+                    let run = Self.block(answer.block.table, $0)
+                    return answer.block.covers(run) && asideEntry(of: run, pointClass) == nil
+                }
+            }
+        }
+    }
+
+    /// Asks for everything again: the device was away, it may be another one. What it left unanswered stays aside, but is asked soon.
+    package mutating func forgetRefusals(at now: Uptime) {
+        guard !aside.isEmpty || wasSplit || isByClass else { return }
+        aside = aside.filter { $0.value.reason != .refused }
+        for block in aside.keys { aside[block]?.hurry(at: now) }
         cuts = [:]
         alone = []
         wasSplit = false
+        isByClass = false
         cache = [:]
     }
 
+    // MARK: - Learning
+
+    private mutating func answered(_ block: Block, at now: Uptime) {
+        if suspects.removeValue(forKey: block) != nil { cache = [:] }
+        guard let entry = aside.removeValue(forKey: block) else { return }
+        cache = [:]
+        // Where one register has come, others are likely to.
+        guard entry.reason == .refused else { return }
+        for other in aside.keys where aside[other]?.reason == .refused { aside[other]?.hurry(at: now) }
+    }
+
+    /// Exception 2 (illegal data address): a merged request is cut in two, a single run is given up. True when it was given up now.
+    ///
+    /// The cut goes where the widest unused gap is, since gaps are what devices refuse; without a gap, in the middle. So a bad register
+    /// is found in a few polls while all others go on. Cuts made on the way to a bad run are taken back: the plan goes round it.
+    private mutating func learnRefusal(of block: Block, at now: Uptime) -> Bool {
+        guard aside[block] == nil else {
+            aside[block]?.wasAskedInVain(at: now)
+            return false
+        }
+        defer { cache = [:] }
+        let table = block.table
+        let inside = runs(for: Set(PointClass.allCases), in: table).map { Self.block(table, $0) }
+            .filter { block.covers($0) && aside[$0]?.reason != .refused }
+        if alone.contains(block) || inside == [block] {
+            aside[block] = Aside(.refused, at: now)
+            let near = block.range.lowerBound - 125...block.range.upperBound + 125
+            cuts[table] = cuts[table]?.filter { !near.contains($0) }
+            return true
+        }
+        if let cut = cut(between: inside.map(\.range)) {
+            cuts[table, default: []].insert(cut)
+        } else {
+            alone.formUnion(inside)
+        }
+        wasSplit = true
+        return false
+    }
+
+    private mutating func missed(_ block: Block, _ classes: Set<PointClass>, whileOthersAnswer isAlive: Bool, at now: Uptime) {
+        guard aside[block] == nil else {
+            aside[block]?.wasAskedInVain(at: now)
+            return
+        }
+        cache = [:]
+        suspects[block, default: 0] += isAlive ? 1 : 0
+        let within = classes.filter { pointClass in
+            runs(for: [pointClass], in: block.table).contains { block.covers(Self.block(block.table, $0)) }
+        }
+        let isShared = within.count > 1 && !isByClass
+        let allowed = within.contains(.live) && !isShared ? Aside.liveMissesAllowed : Aside.missesAllowed
+        guard isAlive, suspects[block, default: 0] >= allowed else {
+            let all = candidates(for: Set(PointClass.allCases))
+            if suspects.count > ReadPlan.suspectLimit || all.allSatisfy(isSuspect) { suspects = [:] }
+            return
+        }
+        suspects[block] = nil
+        // The live points of a request must not be lost for what else is in it.
+        if isShared { isByClass = true } else { aside[block] = Aside(.unanswered(within), at: now) }
+    }
+
     // MARK: - Runs
+
+    private func merged(_ classes: Set<PointClass>) -> [Block] {
+        let refused = refused
+        var result: [Block] = []
+        for table in RegisterTable.allCases {
+            let runs = runs(for: classes, in: table).filter { run in
+                classes.contains { self.runs(for: [$0], in: table).contains(run) && asideEntry(of: Self.block(table, run), $0) == nil }
+            }
+            let together = runs.filter { !alone.contains(Self.block(table, $0)) }
+            if !together.isEmpty { result += partition(table, avoiding: refused).blocks(for: together) }
+            result += runs.map { Self.block(table, $0) }.filter(alone.contains)
+        }
+        return result
+    }
+
+    /// The place of the most urgent class that the block has a point of.
+    private func rank(of block: Block, among classes: Set<PointClass>) -> Int {
+        PointClass.allCases.firstIndex { pointClass in
+            classes.contains(pointClass)
+                && runs(for: [pointClass], in: block.table).contains { block.covers(Self.block(block.table, $0)) }
+        } ?? PointClass.allCases.count
+    }
+
+    private func candidates(for classes: Set<PointClass>) -> [Block] {
+        RegisterTable.allCases.flatMap { table in
+            runs(for: classes, in: table).map { Self.block(table, $0) }.filter { aside[$0]?.reason != .refused }
+        }
+    }
+
+    private func isSuspect(_ run: Block) -> Bool {
+        suspects.keys.contains { $0.covers(run) } || aside.contains { $0.value.reason != .refused && $0.key.covers(run) }
+    }
+
+    /// Why a run is not asked for in common visits for the sake of this class.
+    private func asideEntry(of run: Block, _ pointClass: PointClass) -> Aside? {
+        if let entry = aside[run], entry.reason == .refused { return entry }
+        return aside.first { block, entry in
+            guard case .unanswered(let classes) = entry.reason else { return false }
+            return classes.contains(pointClass) && block.covers(run)
+        }?.value
+    }
 
     /// Registers that must come in one answer, point by point: its own, with its companions where that is possible. Ratios only need to
     /// come in the same poll, so they are runs of their own. Sorted, no doubles.

@@ -16,3 +16,9 @@ package func makeReader(for description: BusDescription, time: any TimeSource) -
 package protocol OnThread: Sendable {
     nonisolated var thread: ThreadExecutor { get }
 }
+
+/// A reader that sends requests of its own between those it was asked for, and so must know of pauses.
+package protocol PauseKeeping: Sendable {
+    /// The silence that the device wants between its answer and the next request to it.
+    func keep(pause: Duration, unit: UInt8) async
+}

@@ -55,7 +55,9 @@ struct ResponseTimeouts: Sendable {
         typical.answered(after: latency)
     }
 
+    /// Nothing is learned from a reply that is older than two ceilings: it was lost, or it is another's of the same shape.
     mutating func answeredLate(unit: UInt8, after latency: Duration) {
+        guard latency <= ceiling * 2 else { return }
         units[unit, default: ResponseTimeout()].answeredLate(after: latency)
     }
 

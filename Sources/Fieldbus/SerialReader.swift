@@ -7,7 +7,7 @@ import Metering
 ///
 /// Line set-up, checksum and framing are libmodbus'. Ours are the silence between frames, the check of every reply, and `LateReplies`:
 /// the reply to a request that was given up is never taken for the answer to another.
-package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
+package actor SerialReader: RegisterReader, FaultExplaining, OnThread, PauseKeeping {
     /// Reads that one request may need before it until nothing old is left.
     static let synchronisingLimit = 4
     /// Replies of other units or requests that one request may step over.
@@ -30,8 +30,10 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
     private var context: ModbusContext?
     private var timeouts: ResponseTimeouts
     private var late: [UInt8: LateReplies] = [:]
-    /// The longest block each unit was asked for: where a synchronising read finds registers that may be read.
+    /// The longest block that each unit answered with words: where a synchronising read finds registers that may be read.
     private var longest: [UInt8: Block] = [:]
+    /// What each unit wants between its answer and the next request.
+    private var pauses: [UInt8: Duration] = [:]
     private var lineFree = Uptime(nanoseconds: 0)
     private var requests = 0
     private var signalBlocked = false
@@ -96,6 +98,8 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
 
     package func close() async { context?.close() }
 
+    package func keep(pause: Duration, unit: UInt8) async { pauses[unit] = pause }
+
     /// Where no other request can show it, a reply is not believed to come later than this after its request.
     private let lateLimit: Duration
 
@@ -114,29 +118,37 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
             throw BusError(.badUnit, "\(subject): unit \(request.unit) is beyond 247, the last one of a line")
         }
         for _ in 0..<SerialReader.synchronisingLimit {
-            let other = synchronisingRequest(for: request)
+            var other = synchronisingRequest(for: request)
             if other == nil || late[request.unit]?.isFull == true {
-                // Nothing can show that a late reply has passed; only its age can.
+                // No length is left to show that everything older has passed; age does, and short of that a length that is out already:
+                // a reply to it counts for the oldest of its kind, so it may take two answers until the device is read again.
                 late[request.unit]?.forget(sentBefore: time.uptime().advanced(by: .zero - lateLimit))
+                other = synchronisingRequest(for: request) ?? synchronisingRequest(for: request, reusing: true)
             }
             guard let replies = late[request.unit], replies.couldBeMistaken(for: request.shape) || replies.isFull else {
                 let outcome = try exchange(request, context)
-                if (longest[request.unit]?.count ?? 0) < request.block.count { longest[request.unit] = request.block }
+                if case .words = outcome, (longest[request.unit]?.count ?? 0) < request.block.count {
+                    longest[request.unit] = request.block
+                }
                 return outcome
             }
             guard !replies.isFull, let other else { break }
             _ = try exchange(other, context)
+            if let wanted = pauses[request.unit] { pause(until: time.uptime() + wanted, atMost: wanted) }
         }
         throw BusError(.ambiguous, "\(subject): unit \(request.unit) may still answer an earlier request; it is left alone meanwhile")
     }
 
-    /// A read whose answer cannot be taken for the wanted one: the first register of the wanted block; where that is all of it, two of
-    /// the longest block known. Nil when the device has no such block: registers that no plan asked for are not touched.
-    private func synchronisingRequest(for request: ReadRequest) -> ReadRequest? {
+    /// A read whose answer can be taken neither for the wanted one nor for any that is still out, so that one answer clears everything
+    /// older: the first registers of the wanted block, or of the longest block known, as many as no request that is out has. Nil when
+    /// all lengths are out: registers that no plan asked for are not touched.
+    /// - Parameter reusing: lengths that are out, too.
+    private func synchronisingRequest(for request: ReadRequest, reusing: Bool = false) -> ReadRequest? {
         for block in [request.block, longest[request.unit]].compactMap({ $0 }) {
-            for count in [1, block.table.isBits ? 9 : 2] where count <= block.count {
+            for count in stride(from: 1, through: Int(block.count), by: block.table.isBits ? 8 : 1) {
                 let other = ReadRequest(unit: request.unit, block: Block(block.table, block.address, count: UInt16(count)))
-                if other.shape != request.shape { return other }
+                guard other.shape != request.shape else { continue }
+                if reusing || late[request.unit]?.couldBeMistaken(for: other.shape) != true { return other }
             }
         }
         return nil
@@ -283,11 +295,12 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
         pthread_sigmask(SIG_BLOCK, &signals, nil)
     }
 
-    /// Holds the line's own thread until `moment`; a few milliseconds at most.
-    private func pause(until moment: Uptime) {
+    /// Holds the line's own thread until `moment`: a few milliseconds, or what a device wants.
+    private func pause(until moment: Uptime, atMost limit: Duration = .milliseconds(100)) {
         let left = (moment - time.uptime()).nanoseconds
         guard left > 0 else { return }
-        var request = timespec(tv_sec: 0, tv_nsec: Int(min(left, 100_000_000)))
+        let nanoseconds = Int(min(left, limit.nanoseconds))
+        var request = timespec(tv_sec: nanoseconds / 1_000_000_000, tv_nsec: nanoseconds % 1_000_000_000)
         var rest = timespec()
         while nanosleep(&request, &rest) != 0, errno == EINTR { request = rest }
     }

@@ -84,7 +84,13 @@ struct ProblemFacts {
                 let fault = bus.fault ?? "no device answers"
                 return [problem(.heals, "bus_down", bus.name, since: bus.faultSince, "\(fault); it is tried again")]
             }
-            return bus.devices.filter { $0.state == .offline }.map { device in
+            let refusals = bus.devices.filter { !$0.refusedPoints.isEmpty }.map { device in
+                problem(
+                    .heals, "registers_refused", device.name,
+                    "refuses the registers of \(device.refusedPoints.joined(separator: ", ")) (exception 2); they are asked again every ten "
+                        + "minutes, check that the profile fits the model")
+            }
+            return refusals + bus.devices.filter { $0.state == .offline }.map { device in
                 problem(
                     .heals, "device_offline", device.name, since: device.stateSince,
                     "does not answer on \(bus.name), unit \(device.unit) (\(device.lastFault?.name ?? "no answer")); it is probed, check its "

@@ -54,10 +54,10 @@ package enum ReadFault: Hashable, Sendable {
     /// The device refused with this exception code (1 illegal function, 2 illegal address, ...).
     case exception(UInt8)
 
-    /// The quality that its points get.
+    /// The quality that its points get. Exceptions 10 and 11 come from a gateway and say that the device behind it was not reached.
     package var quality: Quality {
         switch self {
-        case .noConnection, .timeout, .garbled: .noCommunication
+        case .noConnection, .timeout, .garbled, .exception(10), .exception(11): .noCommunication
         case .exception: .deviceFault
         }
     }

@@ -4,6 +4,7 @@ import Testing
 @testable import Fieldbus
 
 @Suite struct ReadPlanTests {
+    private static let start = Uptime(nanoseconds: 0)
     private let slowLine = BusCost.serial(SerialFormat(baud: 9600))
 
     @Test func neighboursShareARequest() {
@@ -145,9 +146,10 @@ import Testing
         let (polls, found) = settle(&plan) { $0.range.contains(6) }
         #expect(found == [Block(.holding, 6, count: 2)])
         #expect(plan.blocks(for: [.live]) == [Block(.holding, 0, count: 6), Block(.holding, 8, count: 12)])
-        #expect(plan.refusals(for: [.live]) == [BlockAnswer(block: Block(.holding, 6, count: 2), outcome: .fault(.exception(2)))])
+        #expect(
+            plan.unasked(for: [.live], besides: []) == [BlockAnswer(block: Block(.holding, 6, count: 2), outcome: .fault(.exception(2)))])
         #expect(polls <= 6)
-        plan.forgetRefusals()
+        plan.forgetRefusals(at: Self.start)
         #expect(plan.blocks(for: [.live]).count == 1)
     }
 
@@ -175,7 +177,7 @@ import Testing
                 let words = BlockAnswer.Outcome.words([UInt16](repeating: 0, count: Int(block.count)))
                 return BlockAnswer(block: block, outcome: refusing(block) ? .fault(.exception(2)) : words)
             }
-            found += plan.learn(from: answers)
+            found += plan.learn(from: answers, for: [.live], at: Self.start)
             if answers.allSatisfy({ $0.outcome != .fault(.exception(2)) }) { return (polls, found) }
         }
         Issue.record("twenty polls did not settle it")

@@ -117,6 +117,52 @@ import Testing
         #expect(visits[1].requests == 0)
     }
 
+    /// Each lost request leaves something behind that an answer may belong to. The first that is answered must show past all of it.
+    @Test func deviceThatWasSilentForLongIsReadAtItsFirstAnswer() async throws {
+        let device = WireDevice { request, index in index < 10 ? [] : [.send(request.rtu(request.goodPDU))] }
+        let visits = try await withPtyDevice(device) { path in
+            let reader = Self.reader(path, lateLimit: .seconds(3600))
+            var visits: [Visit] = []
+            for _ in 0..<11 { visits.append(await reader.read([Block(.holding, 100, count: 12)], unit: 7)) }
+            await reader.close()
+            return visits
+        }
+        #expect(visits.prefix(10).allSatisfy { $0.answers[0].outcome == .fault(.timeout) && $0.requests == 1 })
+        #expect(visits[10].answers[0].outcome == .words((0..<12).map { 7100 + $0 }))
+        #expect(Set(device.requests.prefix(11).map(\.count)).count == 11)
+    }
+
+    /// A block of two has two lengths. When both are out, age decides, and the first answer is good again.
+    @Test func deviceWithoutLengthsLeftIsReadAtItsFirstAnswerToo() async throws {
+        let device = WireDevice { request, index in index < 10 ? [] : [.send(request.rtu(request.goodPDU))] }
+        let visits = try await withPtyDevice(device) { path in
+            let reader = Self.reader(path, lateLimit: .zero)
+            var visits: [Visit] = []
+            for _ in 0..<11 { visits.append(await reader.read([Block(.holding, 100, count: 2)], unit: 7)) }
+            await reader.close()
+            return visits
+        }
+        #expect(visits.prefix(10).allSatisfy { $0.answers[0].outcome == .fault(.timeout) && $0.requests == 1 })
+        #expect(visits[10].answers[0].outcome == .words([7100, 7101]))
+    }
+
+    @Test func pauseTheDeviceWantsIsKeptAfterASynchronisingRead() async throws {
+        let stamps = Lock<[Uptime]>([])
+        let device = WireDevice { request, index in
+            stamps.withLock { $0.append(SystemTime().uptime()) }
+            return index == 0 ? [] : [.send(request.rtu(request.goodPDU))]
+        }
+        try await withPtyDevice(device) { path in
+            let reader = Self.reader(path)
+            await reader.keep(pause: .milliseconds(100), unit: 7)
+            await persist(reader, Block(.holding, 100, count: 12))
+            await reader.close()
+        }
+        let times = stamps.withLock { $0 }
+        #expect(times.count >= 3)
+        for (a, b) in zip(times, times.dropFirst()) { #expect(b - a >= .milliseconds(100)) }
+    }
+
     /// Hours later the reply is still the first request's: age alone clears nobody who can be asked something else.
     @Test func lateReplyIsDroppedHoweverLateItComes() async throws {
         let device = Self.tardy(at: 0)
