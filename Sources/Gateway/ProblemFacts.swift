@@ -90,12 +90,13 @@ struct ProblemFacts {
                     "refuses the registers of \(device.refusedPoints.joined(separator: ", ")) (exception 2); they are asked again every ten "
                         + "minutes, check that the profile fits the model")
             }
-            return refusals + bus.devices.filter { $0.state == .offline }.map { device in
-                problem(
-                    .heals, "device_offline", device.name, since: device.stateSince,
-                    "does not answer on \(bus.name), unit \(device.unit) (\(device.lastFault?.name ?? "no answer")); it is probed, check its "
-                        + "power, wiring and address")
-            }
+            return refusals
+                + bus.devices.filter { $0.state == .offline }.map { device in
+                    problem(
+                        .heals, "device_offline", device.name, since: device.stateSince,
+                        "does not answer on \(bus.name), unit \(device.unit) (\(device.lastFault?.name ?? "no answer")); it is probed, check its "
+                            + "power, wiring and address")
+                }
         }
     }
 
