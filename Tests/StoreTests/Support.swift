@@ -11,12 +11,20 @@ final class TemporaryDirectory: Sendable {
     let path: String
     private let isFleeting: Bool
 
-    private static let root: String = {
-        var template = Array("/tmp/store-tests-XXXXXX".utf8CString)
+    private static let root: String = made("/tmp/store-tests-XXXXXX") { TemporaryDirectory.remove(TemporaryDirectory.root) }
+    private static let fleetingRoot: String =
+        access("/dev/shm", W_OK) == 0
+        ? made("/dev/shm/store-tests-XXXXXX") { TemporaryDirectory.remove(TemporaryDirectory.fleetingRoot) } : root
+
+    private static func remove(_ path: String) { try? FileManager.default.removeItem(atPath: path) }
+
+    /// - Parameter end: removes it when the tests end.
+    private static func made(_ pattern: String, _ end: @convention(c) () -> Void) -> String {
+        var template = Array(pattern.utf8CString)
         guard mkdtemp(&template) != nil else { return "/nonexistent" }
-        atexit { try? FileManager.default.removeItem(atPath: TemporaryDirectory.root) }
+        atexit(end)
         return String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-    }()
+    }
 
     init() {
         path = TemporaryDirectory.root + "/" + randomHex(bytes: 8)
@@ -26,8 +34,7 @@ final class TemporaryDirectory: Sendable {
 
     /// In memory where there is such a place, for tests that make thousands; goes when nobody holds it.
     init(fleeting: Void) {
-        let root = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : TemporaryDirectory.root
-        path = root + "/store-tests-" + randomHex(bytes: 8)
+        path = TemporaryDirectory.fleetingRoot + "/" + randomHex(bytes: 8)
         isFleeting = true
         mkdir(path, 0o700)
     }

@@ -8,6 +8,8 @@ final class PageImages {
     struct Image: Hashable {
         /// From 1.
         var page: UInt32
+        /// False for a frame behind a broken place of the log: it may be of a commit that never was.
+        var isTrusted = true
         fileprivate var isLogged: Bool
         fileprivate var offset: Int
     }
@@ -28,7 +30,9 @@ final class PageImages {
             images.append(Image(page: UInt32(page) + 1, isLogged: false, offset: page * PageImages.size))
         }
         let frames = LogFrames(path: path + "-wal")
-        for frame in frames.committed { images.append(Image(page: frame.page, isLogged: true, offset: frame.offset)) }
+        for frame in frames.committed {
+            images.append(Image(page: frame.page, isTrusted: frame.isWhole, isLogged: true, offset: frame.offset))
+        }
         for (index, image) in images.enumerated() { newest[image.page] = index }
     }
 
@@ -61,6 +65,8 @@ struct LogFrames {
         var offset: Int
         /// The last of a transaction.
         var isCommit: Bool
+        /// Its checksum holds, and those of all before it.
+        var isWhole: Bool
     }
 
     /// Of the log's present generation, up to its last commit.
@@ -95,7 +101,8 @@ struct LogFrames {
                 isWhole = isOurs && sum.matches(frame[16..<24])
             }
             if isOurs {
-                let found = Frame(page: frame[0..<4].bigEndian, offset: offset + 24, isCommit: frame[4..<8].bigEndian != 0)
+                let found = Frame(
+                    page: frame[0..<4].bigEndian, offset: offset + 24, isCommit: frame[4..<8].bigEndian != 0, isWhole: isWhole)
                 frames.append(found)
                 if found.isCommit {
                     if !isWhole { commitsBehindDamage += 1 }

@@ -154,15 +154,32 @@ struct Salvage {
             let first = journal.lastSeq - journal.polls + 1
             chunks.removeAll { $0.firstSeq < first }
         }
-        chunks.sort { ($0.firstSeq, $0.image) < ($1.firstSeq, $1.image) }
-        var settled: [Found] = []
-        for chunk in chunks where settled.last.map({ chunk.firstSeq > $0.lastSeq }) ?? true { settled.append(chunk) }
-        chunks = settled
+        let trusted = Salvage.withoutOverlaps(chunks.filter { images.images[$0.image].isTrusted })
+        let others = Salvage.withoutOverlaps(chunks.filter { !images.images[$0.image].isTrusted })
+        chunks = (trusted + others.filter { !Salvage.overlaps($0, trusted) }).sorted { $0.firstSeq < $1.firstSeq }
         let last = max(journal?.lastSeq ?? 0, chunks.last?.lastSeq ?? 0)
         outputs = outputs.filter { _, row in
             let values = row.values[2...8].map(\.number)
             return values.allSatisfy { $0 >= 0 } && values[0] <= values[1] && values[0] <= values[2] && values[2] <= last
         }
+    }
+
+    private static func withoutOverlaps(_ chunks: [Found]) -> [Found] {
+        var settled: [Found] = []
+        for chunk in chunks.sorted(by: { ($0.firstSeq, $0.image) < ($1.firstSeq, $1.image) })
+        where settled.last.map({ chunk.firstSeq > $0.lastSeq }) ?? true { settled.append(chunk) }
+        return settled
+    }
+
+    /// - Parameter others: in order, without overlaps.
+    private static func overlaps(_ chunk: Found, _ others: [Found]) -> Bool {
+        var low = 0
+        var high = others.count
+        while low < high {
+            let middle = (low + high) / 2
+            if others[middle].lastSeq < chunk.firstSeq { low = middle + 1 } else { high = middle }
+        }
+        return low < others.count && others[low].firstSeq <= chunk.lastSeq
     }
 
     /// Rows of one kind that are held in memory.
