@@ -10,19 +10,6 @@ import Testing
 
 /// The service on a real store in a real directory.
 @Suite struct DeliveryFromStoreTests {
-    private struct StoreOutbox: Outbox {
-        let store: Store
-        func offer(output: String, records: Int, age: Duration) async throws -> SliceOffer {
-            try await store.offer(output: output, records: records, age: age)
-        }
-        func settle(output: String, through: Int64, accepted: Int, rejected: [Rejection]) async throws {
-            try await store.settle(output: output, through: through, accepted: accepted, rejected: rejected)
-        }
-        func entry(_ id: CatalogID) async throws -> CatalogEntry? { try await store.entry(id) }
-        func lastSeq() async throws -> Int64 { store.commits.last }
-        func waitForCommit(after seq: Int64) async { _ = await store.commits.next(after: seq) }
-    }
-
     @Test func aPoisonRecordAndATightByteCapLeaveOneDeadLetterAndAllOthersAccepted() async throws {
         let directory = "/tmp/meterd-uplink-store-\(getpid())-\(UInt64.random(in: 0 ... .max))"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -40,7 +27,7 @@ import Testing
         let settings = DeliverySettings(
             gateway: "gw-017", site: nil, output: "park", journalID: journalID, batchRecords: 300, batchBytes: 20_000, batchAge: .zero)
         let service = DeliveryService(
-            settings, outbox: StoreOutbox(store: store), upstream: NarrowUpstream(inner: upstream), decoder: { _ in Plant.decoder },
+            settings, outbox: store, upstream: NarrowUpstream(inner: upstream), decoder: { _ in Plant.decoder },
             time: time,
             logger: logger)
         await withTaskGroup(of: Void.self) { group in
