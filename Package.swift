@@ -80,23 +80,24 @@ let package = Package(
             ],
             swiftSettings: testable),
 
-        .executableTarget(
-            name: "meterd",
-            dependencies: [
-                "Gateway", "Metering", "Host",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
-            ],
-            linkerSettings: standalone),
-        .executableTarget(
-            name: "meterctl",
+        .target(
+            name: "Commands",
             dependencies: [
                 "Gateway", "Metering", "Host",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
+            ]),
+
+        .executableTarget(
+            name: "meterd",
+            dependencies: [
+                "Commands", "Gateway", "Metering", "Host",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             linkerSettings: standalone),
+        .executableTarget(name: "meterctl", dependencies: ["Commands"], linkerSettings: standalone),
         .executableTarget(
             name: "metersim",
             dependencies: [
@@ -115,7 +116,7 @@ let package = Package(
         .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Simulators", "TestSupport"]),
         .testTarget(
             name: "MeterctlTests",
-            dependencies: ["meterctl", "Gateway", "TestSupport", .product(name: "NIOPosix", package: "swift-nio")]),
+            dependencies: ["Gateway", "TestSupport", .product(name: "NIOPosix", package: "swift-nio")]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: ["Gateway", "Simulators", "Store", "TestSupport"]),
