@@ -61,7 +61,8 @@ package struct Gateway: Sendable {
             logger: logger)
         let entries = configuration.devices.map(\.catalogEntry)
         let ids = try await store.adopt(entries)
-        let journal = JournalWriter(store: store, interval: configuration.journal.commitInterval, time: time, limits: limits, logger: logger)
+        let journal = JournalWriter(
+            store: store, interval: configuration.journal.commitInterval, time: time, limits: limits, logger: logger)
         let live = LiveReadings(
             zip(ids, zip(configuration.devices, entries)).map { id, device in
                 (id, device.1, ReadingDecoder(profile: device.0.profile, invert: device.0.invert))

@@ -38,7 +38,8 @@ struct Meterd: AsyncParsableCommand {
         do {
             let file = config
             try await Gateway.serve(
-                configuration, reload: { () throws(Problems) in try Configuration.load(file: file) }, environment: environment, time: time, logger: logger)
+                configuration, reload: { () throws(Problems) in try Configuration.load(file: file) }, environment: environment, time: time,
+                logger: logger)
         } catch {
             Meterd.complain("meterd: \(error)")
             throw ExitCode.failure

@@ -31,7 +31,8 @@ package struct LocalAPIServer: Service {
     ///   - group: who may connect beside the owner, if the group exists.
     ///   - onListening: called once, when clients can connect.
     package init(
-        view: any GatewayView, control: (any GatewayControl)? = nil, socket: String = SocketFile.defaultPath, group: String? = "meterd", eventLoopGroup: any EventLoopGroup,
+        view: any GatewayView, control: (any GatewayControl)? = nil, socket: String = SocketFile.defaultPath, group: String? = "meterd",
+        eventLoopGroup: any EventLoopGroup,
         time: any TimeSource, logger: Logger, onListening: @escaping @Sendable () async -> Void = {}
     ) {
         api = LocalAPI(view: view, control: control)

@@ -3,7 +3,7 @@ import ServiceLifecycle
 
 /// Runs parts that come and go while the daemon runs. A part begins when all that were before it in one of its places have ended, so
 /// that two never hold one port, one connection or one cursor.
-final class Crew: Sendable {
+package final class Crew: Sendable {
     private struct Member {
         var name: String
         var places: Set<String>
@@ -18,8 +18,10 @@ final class Crew: Sendable {
 
     private let state = Lock(State())
 
+    package init() {}
+
     /// Tasks of their own, since each has its own end: `stopAll` and `ended` see to all of them. After `stopAll` nothing begins any more.
-    func start(_ name: String, places: Set<String>, _ body: @escaping @Sendable () async -> Void) {
+    package func start(_ name: String, places: Set<String>, _ body: @escaping @Sendable () async -> Void) {
         state.withLock { state in
             guard !state.isClosed else { return }
             let before = state.members.values.filter { !$0.places.isDisjoint(with: places) }.map(\.task)
@@ -35,12 +37,12 @@ final class Crew: Sendable {
     }
 
     /// Tells every part of this name to end; it may finish what it is doing.
-    func stop(_ name: String) {
+    package func stop(_ name: String) {
         let tasks = state.withLock { state in state.members.values.filter { $0.name == name }.map(\.task) }
         for task in tasks { task.cancel() }
     }
 
-    func stopAll() {
+    package func stopAll() {
         let tasks = state.withLock { state in
             state.isClosed = true
             return state.members.values.map(\.task)
@@ -49,7 +51,7 @@ final class Crew: Sendable {
     }
 
     /// Returns when no part runs.
-    func ended() async {
+    package func ended() async {
         for task in state.withLock({ state in state.members.values.map(\.task) }) { await task.value }
     }
 }

@@ -33,7 +33,8 @@ package struct ReloadPlan: Hashable, Sendable {
         func refuse(_ key: String, _ before: String, _ after: String) {
             guard before != after else { return }
             refusals.append(
-                "\(key): cannot change from \(before) to \(after) while meterd runs; restart it (sudo systemctl restart meterd) or put it back")
+                "\(key): cannot change from \(before) to \(after) while meterd runs; restart it (sudo systemctl restart meterd) or put it back"
+            )
         }
         refuse("gateway.data_directory", old.gateway.dataDirectory, new.gateway.dataDirectory)
         refuse("api.socket", old.api.socket, new.api.socket)
