@@ -30,11 +30,21 @@ struct DaemonClient {
     /// The body of a 200 answer, as it came.
     /// - Throws: `Failure`: unreachable, or failed with the daemon's own words.
     func get(_ path: String, query: [(key: String, value: String)] = []) async throws -> [UInt8] {
+        try await ask("GET", path, query: query)
+    }
+
+    /// Has the daemon do something.
+    /// - Throws: as `get`; bad data when the daemon calls what it was to work on invalid.
+    func post(_ path: String) async throws -> [UInt8] { try await ask("POST", path, query: []) }
+
+    private func ask(_ method: String, _ path: String, query: [(key: String, value: String)]) async throws -> [UInt8] {
         let number = SocketFile.probe(socket)
         guard number == 0 else { throw Failure.unreachable(UnreachableDaemon.text(socket: socket, error: number)) }
-        let (status, body) = try await exchange(url(path, query))
+        let (status, body) = try await exchange(method, url(path, query))
         if status == 200 { return body }
-        if let report = try? JSONDecoder().decode(APIErrorReport.self, from: Data(body)) { throw Failure.failed(report.text) }
+        if let report = try? JSONDecoder().decode(APIErrorReport.self, from: Data(body)) {
+            throw status == 422 ? Failure.badData(report.text) : Failure.failed(report.text)
+        }
         throw Failure.failed("the daemon answered \(status) to \(path)")
     }
 
@@ -50,9 +60,11 @@ struct DaemonClient {
         }
     }
 
-    private func exchange(_ url: String) async throws -> (status: UInt, body: [UInt8]) {
+    private func exchange(_ method: String, _ url: String) async throws -> (status: UInt, body: [UInt8]) {
         do {
-            let response = try await http.execute(HTTPClientRequest(url: url), timeout: .seconds(DaemonClient.timeLimitSeconds))
+            var request = HTTPClientRequest(url: url)
+            request.method = .init(rawValue: method)
+            let response = try await http.execute(request, timeout: .seconds(DaemonClient.timeLimitSeconds))
             let body = try await response.body.collect(upTo: DaemonClient.answerBytesLimit)
             return (response.status.code, Array(body.readableBytesView))
         } catch let error as HTTPClientError where error == .deadlineExceeded {

@@ -13,7 +13,9 @@ struct Meterctl: AsyncParsableCommand {
               meterctl status
             """,
         version: Gateway.version,
-        subcommands: [StatusCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, ConfigCommand.self])
+        subcommands: [
+            StatusCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, ConfigCommand.self, ReloadCommand.self,
+        ])
 
     static func main() async {
         do {
@@ -24,7 +26,8 @@ struct Meterctl: AsyncParsableCommand {
                 try command.run()
             }
         } catch let failure as Failure {
-            Standard.error.print("meterctl: \(failure.text.withoutControls)")
+            let lines = failure.text.split(separator: "\n").map { String($0).withoutControls }
+            Standard.error.print("meterctl: \(lines.joined(separator: "\n"))")
             exit(withErrorCode: failure.code)
         } catch {
             let code = exitCode(for: error)

@@ -19,28 +19,28 @@ package struct Gateway: Sendable {
     static let stopBound: Duration = .milliseconds(1500)
     static let clientStopGrace: Duration = .milliseconds(200)
 
-    let configuration: Configuration
     let time: any TimeSource
     let logger: Logger
-    let store: Store
-    let journal: JournalWriter
-    let buses: [Bus]
-    let deliveries: [DeliveryService]
+    let parts: GatewayParts
+    let workshop: Reloader.Workshop
     let state: GatewayState
 
     /// Runs a gateway with this configuration until SIGTERM or SIGINT.
     ///
-    /// - Parameter environment: where the service manager leaves its wishes.
+    /// - Parameters:
+    ///   - reload: reads the configuration as it stands in the files, for SIGHUP and `meterctl reload`.
+    ///   - environment: where the service manager leaves its wishes.
     /// - Throws: `StoreError` when the data directory cannot be used: without it nothing could be kept.
     package static func serve(
-        _ configuration: Configuration, environment: [String: String], time: any TimeSource, logger: Logger
+        _ configuration: Configuration, reload: @escaping @Sendable () throws(Problems) -> Configuration, environment: [String: String],
+        time: any TimeSource, logger: Logger
     ) async throws {
         let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let client = HTTPClient(eventLoopGroup: eventLoops, configuration: HTTPUpstream.clientConfiguration)
         let outcome: Result<Void, any Error>
         do {
             let gateway = try await Gateway(configuration, client: client, time: time, logger: logger)
-            outcome = .success(try await gateway.run(eventLoops: eventLoops, environment: environment))
+            outcome = .success(try await gateway.run(eventLoops: eventLoops, reload: reload, environment: environment))
         } catch {
             outcome = .failure(error)
         }
@@ -53,29 +53,38 @@ package struct Gateway: Sendable {
     ///
     /// - Parameter client: carries the requests of all HTTP outputs.
     init(_ configuration: Configuration, client: HTTPClient, time: any TimeSource, logger: Logger) async throws(StoreError) {
-        self.configuration = configuration
         self.time = time
         self.logger = logger
-        let limits = StoreLimits(retention: configuration.journal.retention, sizeLimit: configuration.journal.sizeLimit)
-        store = try await Store.open(
+        let limits = Gateway.limits(configuration.journal)
+        let store = try await Store.open(
             directory: configuration.gateway.dataDirectory, outputs: configuration.outputs.map(\.name), time: time, limits: limits,
             logger: logger)
         let entries = configuration.devices.map(\.catalogEntry)
         let ids = try await store.adopt(entries)
-        journal = JournalWriter(store: store, interval: configuration.journal.commitInterval, time: time, limits: limits, logger: logger)
+        let journal = JournalWriter(
+            store: store, interval: configuration.journal.commitInterval, time: time, limits: limits, logger: logger)
         let live = LiveReadings(
             zip(ids, zip(configuration.devices, entries)).map { id, device in
                 (id, device.1, ReadingDecoder(profile: device.0.profile, invert: device.0.invert))
             })
         let intake = PollIntake(live: live, journal: journal)
-        buses = Gateway.buses(configuration, ids: ids, sink: intake, time: time, logger: logger)
         let report = await store.openReport
-        deliveries = configuration.outputs.map { [store] output in
-            Gateway.delivery(output, configuration, journalID: report.journalID, store: store, client: client, time: time, logger: logger)
-        }
-        state = GatewayState(
-            configuration: configuration, started: time.wall(), startedUptime: time.uptime(), openReport: report, store: store,
-            journal: journal, buses: buses, deliveries: deliveries, live: live, time: time)
+        workshop = Reloader.Workshop(
+            buses: { Gateway.buses($0, ids: $1, sink: intake, time: time, logger: logger) },
+            deliveries: { configuration, outbox in
+                configuration.outputs.map { output in
+                    Gateway.delivery(
+                        output, configuration, journalID: report.journalID, outbox: outbox, client: client, time: time, logger: logger)
+                }
+            })
+        let lineup = Lineup(
+            configuration: configuration, buses: workshop.buses(configuration, ids), deliveries: workshop.deliveries(configuration, store))
+        parts = GatewayParts(store: store, journal: journal, live: live, intake: intake, lineup: Lock(lineup), logger: logger)
+        state = GatewayState(started: time.wall(), startedUptime: time.uptime(), openReport: report, parts: parts, time: time)
+    }
+
+    static func limits(_ journal: Configuration.Journal) -> StoreLimits {
+        StoreLimits(retention: journal.retention, sizeLimit: journal.sizeLimit)
     }
 
     private static func buses(
@@ -95,7 +104,7 @@ package struct Gateway: Sendable {
     }
 
     private static func delivery(
-        _ output: Configuration.Output, _ configuration: Configuration, journalID: String, store: Store, client: HTTPClient,
+        _ output: Configuration.Output, _ configuration: Configuration, journalID: String, outbox: any Outbox, client: HTTPClient,
         time: any TimeSource, logger: Logger
     ) -> DeliveryService {
         let upstream = HTTPUpstream(
@@ -107,7 +116,7 @@ package struct Gateway: Sendable {
             batchRecords: output.batchRecords, batchBytes: output.batchBytes, batchAge: output.batchAge, requestTimeout: output.timeout,
             stopGrace: .milliseconds(300))
         return DeliveryService(
-            settings, outbox: store, upstream: upstream,
+            settings, outbox: outbox, upstream: upstream,
             decoder: { entry in
                 let profile = try Profile(toml: entry.profileText, file: entry.profile + ".toml")
                 return ReadingDecoder(profile: profile, invert: entry.invert)
@@ -115,19 +124,27 @@ package struct Gateway: Sendable {
     }
 
     /// Runs until SIGTERM or SIGINT, then stops in order. The journal is committed and closed when it returns.
-    func run(eventLoops: MultiThreadedEventLoopGroup, environment: [String: String]) async throws {
+    func run(
+        eventLoops: MultiThreadedEventLoopGroup, reload: @escaping @Sendable () throws(Problems) -> Configuration,
+        environment: [String: String]
+    ) async throws {
         let notifier = ServiceNotifier(environment: environment)
+        let configuration = parts.lineup.withLock { $0.configuration }
+        let reloader = Reloader(load: reload, parts: parts, workshop: workshop, state: state, notifier: notifier, logger: logger)
         let api = LocalAPIService(
-            server: LocalAPIServer(view: state, socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
+            server: LocalAPIServer(
+                view: state, control: reloader, socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
             state: state, time: time, logger: logger)
         // Started from the first to the last and stopped from the last to the first: the signs of life end at once, then the buses bring
         // in what they are reading; whoever asks and whoever delivers can do so until then; the journal ends last and commits it all.
         let services: [any Service] = [
-            JournalService(journal: journal, time: time),
-            Loop { await runAll(deliveries) { await $0.run() } },
+            JournalService(journal: parts.journal, time: time),
+            OutputsService(parts: parts),
             api,
-            BusesService(buses: buses, time: time, logger: logger),
-            LifeSigns(check: HeartbeatCheck(heartbeats), state: state, notifier: notifier, time: time, logger: logger),
+            BusesService(parts: parts, time: time, logger: logger),
+            // Nothing comes or goes any more once the stop begins.
+            reloader,
+            LifeSigns(hearts: { heartbeats }, state: state, notifier: notifier, time: time, logger: logger),
         ]
         // A service that fails stops the others in order, so that nothing in hand is lost.
         var group = ServiceGroupConfiguration(
@@ -139,42 +156,43 @@ package struct Gateway: Sendable {
         logger.info(
             "meterd runs",
             metadata: [
-                "meterd.version": "\(Gateway.version)", "devices": "\(count)", "buses": "\(buses.count)", "outputs": "\(deliveries.count)",
+                "meterd.version": "\(Gateway.version)", "devices": "\(count)", "buses": "\(configuration.buses.count)",
+                "outputs": "\(configuration.outputs.count)",
             ])
         if count == 0 { logger.notice("no device is configured; add [[bus]] and [[device]] tables to the config") }
         let outcome: Result<Void, any Error>
         do { outcome = .success(try await ServiceGroup(configuration: group).run()) } catch { outcome = .failure(error) }
         // Whatever a service left behind.
-        _ = await journal.commitAll()
-        let waiting = journal.waitingPolls
+        _ = await parts.journal.commitAll()
+        let waiting = parts.journal.waitingPolls
         if waiting > 0 { logger.error("polls could not be committed before the end", metadata: ["polls": "\(waiting)"]) }
-        await store.close()
-        let polls = buses.flatMap { $0.status().devices }.reduce(0) { $0 + $1.pollsOK + $1.pollsFailed }
-        logger.info("meterd ends", metadata: ["polls.taken": "\(polls)"])
+        await parts.store.close()
+        logger.info("meterd ends", metadata: ["polls.taken": "\(parts.intake.count)"])
         try outcome.get()
     }
 
     private var heartbeats: [Heartbeat] {
-        let buses = buses.map { bus in
-            // A visit may run into its timeout, be read block by block, synchronise the line, or wait for a name server.
-            Heartbeat(name: "bus \(bus.description.name)", patience: Bus.longestWait + bus.description.timeout * 8 + .seconds(300)) {
-                bus.heartbeat
-            }
-        }
-        let journal = Heartbeat(name: "journal", patience: .seconds(60)) { [journal] in journal.heartbeat }
-        let deliveries = zip(configuration.outputs, deliveries).map { output, delivery in
-            Heartbeat(name: "output \(output.name)", patience: .zero) { [time] in
-                delivery.status.isAlive(at: time.uptime()) ? time.uptime() : delivery.status.heartbeat
-            }
-        }
-        return buses + [journal] + deliveries
+        let journal = Heartbeat(name: "journal", patience: .seconds(60)) { [journal = parts.journal] in journal.heartbeat }
+        return [journal] + parts.lineup.withLock { $0 }.heartbeats(time)
     }
 }
 
 /// What a bus brings goes to the board that people look at and to the journal that is kept.
-private struct PollIntake: PollSink {
-    let live: LiveReadings
-    let journal: JournalWriter
+final class PollIntake: PollSink {
+    private let live: LiveReadings
+    private let journal: JournalWriter
+    private let taken = Lock(0)
 
-    func take(_ poll: Poll) { journal.take(poll, readings: live.remember(poll)) }
+    init(live: LiveReadings, journal: JournalWriter) {
+        self.live = live
+        self.journal = journal
+    }
+
+    /// Polls taken since the start, of buses that are gone too.
+    var count: Int { taken.withLock { $0 } }
+
+    func take(_ poll: Poll) {
+        taken.withLock { $0 += 1 }
+        journal.take(poll, readings: live.remember(poll))
+    }
 }

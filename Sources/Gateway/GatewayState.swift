@@ -6,36 +6,25 @@ import Uplink
 
 /// The gateway as it is seen from outside: every figure gathered from the part that keeps it.
 package final class GatewayState: GatewayView {
-    private let configuration: Configuration
     private let started: Timestamp
     private let startedUptime: Uptime
     private let openReport: OpenReport
-    private let store: Store
-    private let journal: JournalWriter
-    private let buses: [Bus]
-    private let deliveries: [DeliveryService]
-    private let live: LiveReadings
+    private let parts: GatewayParts
     private let time: any TimeSource
     /// When a problem was first seen, for those whose part does not keep it.
     private let firstSeen = Lock<[String: Timestamp]>([:])
     /// The count of lost polls and when it last grew.
     private let losses = Lock<(polls: Int, grew: Uptime?)?>(nil)
+    /// Why the last reload changed nothing; nil when it was applied.
+    private let reloadProblem = Lock<String?>(nil)
     /// A loss is news for so long.
     static let lossNews: Duration = .seconds(3600)
 
-    init(
-        configuration: Configuration, started: Timestamp, startedUptime: Uptime, openReport: OpenReport, store: Store,
-        journal: JournalWriter, buses: [Bus], deliveries: [DeliveryService], live: LiveReadings, time: any TimeSource
-    ) {
-        self.configuration = configuration
+    init(started: Timestamp, startedUptime: Uptime, openReport: OpenReport, parts: GatewayParts, time: any TimeSource) {
         self.started = started
         self.startedUptime = startedUptime
         self.openReport = openReport
-        self.store = store
-        self.journal = journal
-        self.buses = buses
-        self.deliveries = deliveries
-        self.live = live
+        self.parts = parts
         self.time = time
     }
 
@@ -44,33 +33,43 @@ package final class GatewayState: GatewayView {
         firstSeen.withLock { $0.updateValue(time.wall(), forKey: "api " + text) == nil }
     }
 
+    func note(reloadProblem text: String?) { reloadProblem.withLock { $0 = text } }
+
     package func status() async -> StatusReport {
-        let buses = buses.map { $0.status() }
-        let journalState = await store.journalState()
-        let outputStates = await store.outputStates()
+        let lineup = parts.lineup.withLock { $0 }
+        let configuration = lineup.configuration
+        let buses = lineup.buses.map { $0.status() }
+        let journalState = await parts.store.journalState()
+        let outputStates = await parts.store.outputStates()
         let clock = time.clockState()
         let facts = ProblemFacts(
             now: time.wall(), started: started, buses: buses, clock: clock, journal: journalState, isLosing: isLosing(journalState),
-            journalError: journal.lastError, openReport: openReport, outputs: configuration.outputs.map(\.name),
-            deliveries: deliveries.map(\.status), outputStates: outputStates)
+            journalError: parts.journal.lastError, openReport: openReport, outputs: configuration.outputs.map(\.name),
+            deliveries: lineup.deliveries.map(\.status), outputStates: outputStates, reloadProblem: reloadProblem.withLock { $0 })
         let problems = dated(facts.problems)
         return StatusReport(
             version: Gateway.version, gateway: configuration.gateway.id, journalID: openReport.journalID, started: started,
             uptimeSeconds: Int((time.uptime() - startedUptime).seconds), health: ProblemFacts.health(problems.map(\.severity)),
             problems: problems.map(\.report),
             clock: ClockReport(synchronized: clock.quality == .synchronized, maxErrorMilliseconds: clock.maxErrorMilliseconds),
-            buses: buses.map(GatewayState.report), devices: deviceReports(buses), journal: GatewayState.report(journalState),
-            outputs: outputReports(outputStates))
+            buses: buses.map(GatewayState.report), devices: deviceReports(configuration, buses), journal: GatewayState.report(journalState),
+            outputs: outputReports(lineup, outputStates))
     }
 
-    package func devices() async -> [DeviceReport] { deviceReports(buses.map { $0.status() }) }
+    package func devices() async -> [DeviceReport] {
+        let lineup = parts.lineup.withLock { $0 }
+        return deviceReports(lineup.configuration, lineup.buses.map { $0.status() })
+    }
 
-    package func outputs() async -> [OutputReport] { outputReports(await store.outputStates()) }
+    package func outputs() async -> [OutputReport] {
+        outputReports(parts.lineup.withLock { $0 }, await parts.store.outputStates())
+    }
 
     package func readings(device: String?) async throws(GatewayViewError) -> ReadingsReport {
+        let configuration = parts.lineup.withLock { $0.configuration }
         let names = configuration.devices.map(\.name)
         if let device, !names.contains(device) { throw .unknownDevice(device, known: names) }
-        let snapshots = live.snapshots().filter { device == nil || $0.entry.device == device }
+        let snapshots = parts.live.snapshots().filter { device == nil || $0.entry.device == device }
         return ReadingsReport(gateway: configuration.gateway.id, time: time.wall(), readings: snapshots.map(GatewayState.report))
     }
 
@@ -109,7 +108,7 @@ package final class GatewayState: GatewayView {
         }
     }
 
-    private func deviceReports(_ buses: [BusStatus]) -> [DeviceReport] {
+    private func deviceReports(_ configuration: Configuration, _ buses: [BusStatus]) -> [DeviceReport] {
         let known = Dictionary(buses.flatMap(\.devices).map { ($0.name, $0) }) { first, _ in first }
         return configuration.devices.map { device in
             let status = known[device.name]
@@ -120,9 +119,9 @@ package final class GatewayState: GatewayView {
         }
     }
 
-    private func outputReports(_ states: [OutputState]) -> [OutputReport] {
+    private func outputReports(_ lineup: Lineup, _ states: [OutputState]) -> [OutputReport] {
         let known = Dictionary(states.map { ($0.name, $0) }) { first, _ in first }
-        return zip(configuration.outputs, deliveries).map { output, delivery in
+        return zip(lineup.configuration.outputs, lineup.deliveries).map { output, delivery in
             let state = known[output.name]
             let status = delivery.status
             return OutputReport(

@@ -48,22 +48,44 @@ package final class LiveReadings: Sendable {
     /// More shapes than a schedule makes: live, slow, once and their unions, and the splits after a refused block.
     package static let shapeLimit = 16
 
-    private let order: [CatalogID]
-    private let boards: Lock<[CatalogID: Board]>
+    private struct Boards: Sendable {
+        /// What is shown; a device that leaves is counted until its bus has ended.
+        var order: [CatalogID]
+        var byID: [CatalogID: Board]
+    }
+
+    private let boards: Lock<Boards>
 
     /// - Parameter devices: in the order in which they are shown.
     package init(_ devices: [(id: CatalogID, entry: CatalogEntry, decoder: ReadingDecoder)]) {
-        order = devices.map(\.id)
-        boards = Lock(Dictionary(devices.map { ($0.id, Board(entry: $0.entry, decoder: $0.decoder)) }) { first, _ in first })
+        boards = Lock(Boards(order: [], byID: [:]))
+        show(devices)
+    }
+
+    /// Shows these devices from now on. Those that were shown before keep what was read of them; the others are still counted.
+    package func show(_ devices: [(id: CatalogID, entry: CatalogEntry, decoder: ReadingDecoder)]) {
+        boards.withLock { boards in
+            boards.order = devices.map(\.id)
+            for device in devices where boards.byID[device.id] == nil {
+                boards.byID[device.id] = Board(entry: device.entry, decoder: device.decoder)
+            }
+        }
+    }
+
+    /// No poll of these will come any more; those that are shown stay.
+    package func forget(_ ids: [CatalogID]) {
+        boards.withLock { boards in
+            for id in ids where !boards.order.contains(id) { boards.byID[id] = nil }
+        }
     }
 
     /// Remembers the poll and returns how many readings it holds.
     package func remember(_ poll: Poll) -> Int {
-        boards.withLock { boards in boards[poll.entry]?.remember(poll) ?? 0 }
+        boards.withLock { boards in boards.byID[poll.entry]?.remember(poll) ?? 0 }
     }
 
     package func snapshots() -> [Snapshot] {
         let all = boards.withLock { $0 }
-        return order.compactMap { all[$0]?.snapshot }
+        return all.order.compactMap { all.byID[$0]?.snapshot }
     }
 }

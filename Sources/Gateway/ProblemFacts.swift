@@ -34,10 +34,12 @@ struct ProblemFacts {
     var outputs: [String]
     var deliveries: [DeliveryStatus]
     var outputStates: [OutputState]
+    /// Why the last reload changed nothing; nil when it was applied.
+    var reloadProblem: String?
 
     /// The worst first, then in the order of buses, devices and outputs.
     var problems: [Problem] {
-        let all = journalProblems + busProblems + outputProblems + clockProblems
+        let all = reloadProblems + journalProblems + busProblems + outputProblems + clockProblems
         return all.enumerated().sorted { ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset) }.map(\.element)
     }
 
@@ -54,6 +56,12 @@ struct ProblemFacts {
             report: ProblemReport(code: code, subject: subject, since: since ?? ProblemFacts.unknownSince, text: text), severity: severity)
     }
 
+    private var reloadProblems: [Problem] {
+        guard let reloadProblem else { return [] }
+        // With this file the daemon would not start again.
+        return [problem(.needsSomeone, "reload_refused", "config", "\(reloadProblem); mend it and run meterctl reload")]
+    }
+
     private var journalProblems: [Problem] {
         var list: [Problem] = []
         if let journalError {
@@ -66,7 +74,8 @@ struct ProblemFacts {
             list.append(
                 problem(
                     .heals, "database_quarantined", "journal", since: started,
-                    "the database was damaged (\(openReport.reason ?? "unknown damage")) and stands aside as \(path); a new one was begun"))
+                    "the database was damaged (\(openReport.reason ?? "unknown damage")) and stands aside as \(path); a new one was begun"
+                        + ProblemFacts.salvage(openReport.salvaged)))
         }
         if journal.lostPolls > 0 {
             list.append(
@@ -76,6 +85,13 @@ struct ProblemFacts {
                         + "limit or damage"))
         }
         return list
+    }
+
+    /// How much of the damaged database is in the new one.
+    private static func salvage(_ report: SalvageReport?) -> String {
+        guard let report else { return ", nothing could be brought over into it" }
+        let lost = report.lostPolls == 0 ? "none is known to be missing" : "\(report.lostPolls) are lost"
+        return " with \(report.polls) polls that could be read; \(lost)"
     }
 
     private var busProblems: [Problem] {

@@ -1,20 +1,8 @@
-import Fieldbus
 import Host
 import Logging
 import Metering
 import ServiceLifecycle
 import Store
-
-/// A loop that runs until it is cancelled; a graceful shutdown cancels it and waits for its end.
-struct Loop: Service {
-    private let body: @Sendable () async -> Void
-
-    init(_ body: @escaping @Sendable () async -> Void) { self.body = body }
-
-    func run() async throws {
-        await cancelWhenGracefulShutdown { await body() }
-    }
-}
 
 /// Commits the journal until it is cancelled. A database that turns out to be damaged ends the daemon: started again, it sets the file
 /// aside and begins a new one, and the polls in memory are few.
@@ -43,20 +31,6 @@ struct JournalService: Service {
     }
 }
 
-/// Runs the body for every part side by side; without parts it waits to be cancelled.
-func runAll<Part: Sendable>(_ parts: [Part], _ body: @escaping @Sendable (Part) async -> Void) async {
-    await withTaskGroup(of: Void.self) { group in
-        for part in parts { group.addTask { await body(part) } }
-        if parts.isEmpty { group.addTask { await untilCancelled() } }
-    }
-}
-
-private func untilCancelled() async {
-    let (stream, continuation) = AsyncStream<Never>.makeStream()
-    for await _ in stream {}
-    continuation.finish()
-}
-
 /// Waits for the body, but not longer than `bound`; then it is cancelled and left behind.
 ///
 /// - Returns: whether it ended in time.
@@ -79,32 +53,33 @@ func waitAtMost(_ bound: Duration, _ time: any TimeSource, _ body: @escaping @Se
     return await iterator.next() ?? false
 }
 
+/// Runs every delivery. On shutdown each has its own grace for the request in flight.
+struct OutputsService: Service {
+    let parts: GatewayParts
+
+    func run() async throws {
+        parts.startOutputs()
+        try? await gracefulShutdown()
+        parts.outputCrew.stopAll()
+        await parts.outputCrew.ended()
+    }
+}
+
 /// Runs every bus. On shutdown each may finish the visit it is on; one that is stuck in a long timeout is left behind, so that stopping
 /// does not wait for a dead meter.
 struct BusesService: Service {
     /// What a visit in flight may still take.
     static let stopGrace: Duration = .milliseconds(600)
 
-    let buses: [Bus]
+    let parts: GatewayParts
     let time: any TimeSource
     let logger: Logger
 
     func run() async throws {
-        // Tasks of their own, since a group would wait for all of them: the process ends soon after they are left.
-        let tasks = buses.map { bus in
-            Task {
-                do {
-                    try await bus.run()
-                } catch {
-                    logger.error("bus ended", metadata: ["bus.name": "\(bus.description.name)", "error": "\(error)"])
-                }
-            }
-        }
+        parts.startBuses()
         try? await gracefulShutdown()
-        for task in tasks { task.cancel() }
-        let ended = await waitAtMost(BusesService.stopGrace, time) {
-            for task in tasks { await task.value }
-        }
+        parts.busCrew.stopAll()
+        let ended = await waitAtMost(BusesService.stopGrace, time) { [crew = parts.busCrew] in await crew.ended() }
         if !ended { logger.notice("a bus is in a long request; stopping without it") }
     }
 }
@@ -142,7 +117,8 @@ struct LifeSigns: Service {
     /// The status line is renewed this often even where no watchdog asks.
     static let statusInterval: Duration = .seconds(10)
 
-    let check: HeartbeatCheck
+    /// The loops that must turn now: a reload changes them.
+    let hearts: @Sendable () -> [Heartbeat]
     let state: GatewayState
     let notifier: ServiceNotifier
     let time: any TimeSource
@@ -173,7 +149,7 @@ struct LifeSigns: Service {
         let interval = min(notifier.watchdogInterval.map { $0 / 2 } ?? LifeSigns.statusInterval, LifeSigns.statusInterval)
         var wasStuck: [String] = []
         while !Task.isCancelled {
-            let stuck = check.stuck(at: time.uptime())
+            let stuck = HeartbeatCheck(hearts()).stuck(at: time.uptime())
             if stuck.isEmpty {
                 notifier.alive()
             } else if stuck != wasStuck {

@@ -55,6 +55,9 @@ package struct SystemTime: TimeSource {
         if left > .zero { try await Task.sleep(for: left) } else { try Task.checkCancellation() }
     }
 
+    /// CLOCK_MONOTONIC, which the service manager goes by: unlike `uptime` it stands still in sleep.
+    package static func monotonicMicroseconds() -> Int64 { read(CLOCK_MONOTONIC) / 1000 }
+
     private static func read(_ clock: Int32) -> Int64 {
         var time = timespec()
         clock_gettime(clock, &time)

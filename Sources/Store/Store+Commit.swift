@@ -143,13 +143,17 @@ extension Store {
             for letter in own { try keep(letter, &outbox, connection) }
             outbox.committed(horizon: outbox.horizon(after: staged.books.lastSeq))
             staged.outboxes[name] = outbox
-            try connection.run(
-                """
-                UPDATE output SET cursor = ?, pending_end = ?, horizon = ?, accepted = ?, rejected = ?, dead_letters = ?,
-                dead_letters_dropped = ? WHERE id = ?
-                """, .integer(outbox.cursor), .integer(outbox.pendingEnd), .integer(outbox.horizon), SQLValue(outbox.accepted),
-                SQLValue(outbox.rejected), SQLValue(outbox.deadLetters), SQLValue(outbox.deadLettersDropped), .integer(outbox.id))
+            try write(outbox, connection)
         }
+    }
+
+    func write(_ outbox: Outbox, _ connection: Connection) throws(StoreError) {
+        try connection.run(
+            """
+            UPDATE output SET cursor = ?, pending_end = ?, horizon = ?, accepted = ?, rejected = ?, dead_letters = ?,
+            dead_letters_dropped = ? WHERE id = ?
+            """, .integer(outbox.cursor), .integer(outbox.pendingEnd), .integer(outbox.horizon), SQLValue(outbox.accepted),
+            SQLValue(outbox.rejected), SQLValue(outbox.deadLetters), SQLValue(outbox.deadLettersDropped), .integer(outbox.id))
     }
 
     func adopt(_ staged: StagedCommit) {
@@ -164,6 +168,7 @@ extension Store {
         losses.removeFirst(min(staged.lossCount, losses.count))
         clockEvents.removeFirst(min(staged.clockEventCount, clockEvents.count))
         isDirty = !deadLetters.isEmpty || staged.outboxes.contains { $0.value.cursor != outboxes[$0.key]?.cursor }
+        if !retired.isEmpty { dropRetired(written: staged.outboxes) }
         cache.removeAll { $0.firstSeq < books.firstSeq }
         if staged.count > 0 { remember(commit: books.lastSeq, at: time.uptime()) }
         commits.advance(to: books.lastSeq)

@@ -64,7 +64,7 @@ extension Store {
     }
 
     /// An output that a retention or status computation knows nothing of yet: everything up to here has been handed to all.
-    var sentThrough: Int64 { outputNames.compactMap { outboxes[$0]?.cursor }.min() ?? books.lastSeq }
+    var sentThrough: Int64 { activeOutputs.compactMap { outboxes[$0]?.cursor }.min() ?? books.lastSeq }
 
     func remember(commit lastSeq: Int64, at: Uptime) {
         if commitTimes.count >= StoreLimits.timedCommits {

@@ -148,7 +148,7 @@ extension Store {
         while try statement.step() { damagedChunks.insert(statement.integer(0)) }
     }
 
-    private func openOutput(_ name: String, _ connection: Connection) throws(StoreError) {
+    func openOutput(_ name: String, _ connection: Connection) throws(StoreError) {
         try connection.run(
             """
             INSERT INTO output (name, cursor, pending_end, horizon, accepted, rejected, dead_letters, dead_letters_dropped)

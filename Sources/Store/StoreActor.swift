@@ -7,7 +7,8 @@ import Metering
 /// It blocks in SQLite on a thread of its own. What outputs are handed is always committed; what `commit` returned for survives a cut.
 package actor Store {
     let directory: String
-    let limits: StoreLimits
+    /// Replaced when a reload changes retention or size.
+    var limits: StoreLimits
     let time: any TimeSource
     let logger: Logger
     let fileSystem: String?
@@ -30,8 +31,10 @@ package actor Store {
     /// The last seq when the file was opened: polls up to here count as old.
     var openedAt: Int64 = 0
     var outboxes: [String: Outbox] = [:]
-    /// The configured outputs, in order.
+    /// The outputs that are written with each commit, in order: the configured ones, and the retired ones until then.
     var outputNames: [String] = []
+    /// Outputs that are configured no more.
+    var retired: Set<String> = []
     /// Something waits for a commit although no poll does.
     var isDirty = false
     var deadLetters: [PendingDeadLetter] = []
@@ -86,6 +89,9 @@ package actor Store {
         files = nil
     }
 
+    /// Retention and size from now on; what they force out goes with the next commits.
+    package func change(limits: StoreLimits) { self.limits = limits }
+
     /// The journal in figures; costs no reading.
     package func journalState() -> JournalState {
         JournalState(
@@ -96,7 +102,7 @@ package actor Store {
 
     /// The configured outputs, in their order; costs no reading.
     package func outputStates() -> [OutputState] {
-        outputNames.compactMap { outboxes[$0] }.map { outbox in
+        activeOutputs.compactMap { outboxes[$0] }.map { outbox in
             OutputState(
                 name: outbox.name, cursor: outbox.cursor,
                 backlogPolls: Int(max(0, books.lastSeq - max(outbox.cursor, books.firstSeq - 1))), acceptedPolls: outbox.accepted,

@@ -28,7 +28,7 @@ struct Meterd: AsyncParsableCommand {
     func run() async throws {
         // A peer that closed a connection must not end the daemon.
         signal(SIGPIPE, SIG_IGN)
-        // Nor a terminal that is closed, without the last commit.
+        // Nor a terminal that is closed, without the last commit; once it runs, the signal means: read the config again.
         signal(SIGHUP, SIG_IGN)
         let time = SystemTime()
         let environment = ProcessInfo.processInfo.environment
@@ -36,7 +36,10 @@ struct Meterd: AsyncParsableCommand {
         let logger = Logger(label: "meterd") { _ in handler }
         let configuration = try load()
         do {
-            try await Gateway.serve(configuration, environment: environment, time: time, logger: logger)
+            let file = config
+            try await Gateway.serve(
+                configuration, reload: { () throws(Problems) in try Configuration.load(file: file) }, environment: environment, time: time,
+                logger: logger)
         } catch {
             Meterd.complain("meterd: \(error)")
             throw ExitCode.failure

@@ -25,14 +25,18 @@ import Testing
         notifier.ready()
         notifier.status("polling 3 devices")
         notifier.alive()
+        notifier.reloading()
         notifier.stopping()
         var heard: [String] = []
         var buffer = [UInt8](repeating: 0, count: 256)
-        for _ in 0..<4 {
+        for _ in 0..<5 {
             let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
             heard.append(String(decoding: buffer.prefix(max(0, count)), as: UTF8.self))
         }
-        #expect(heard == ["READY=1", "STATUS=polling 3 devices", "WATCHDOG=1", "STOPPING=1"])
+        // The manager wants to know since when, by its own clock.
+        let since = heard[3].split(separator: "=").last.flatMap { Int64($0) }
+        #expect(heard[3].hasPrefix("RELOADING=1\nMONOTONIC_USEC=") && since.map { $0 > 0 } == true)
+        #expect(heard[0...2] + heard[4...] == ["READY=1", "STATUS=polling 3 devices", "WATCHDOG=1", "STOPPING=1"])
     }
 
     @Test func theWatchdogOfAnotherProcessIsNotOurs() {

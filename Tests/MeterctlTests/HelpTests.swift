@@ -41,6 +41,7 @@ import Testing
           outputs                 List where readings are handed on, and how far each
                                   output has come.
           config                  Look at the daemon's configuration.
+          reload                  Have the daemon read its config again and apply it.
 
           See 'meterctl help <subcommand>' for detailed help.
 
@@ -144,6 +145,26 @@ import Testing
 
         Example:
           meterctl config check
+        """,
+        "reload": """
+        OVERVIEW: Have the daemon read its config again and apply it.
+
+        Buses and outputs that did not change go on untouched; changed ones are stopped
+        and started, and no reading is lost. A file that is not valid changes nothing:
+        every problem is printed and the exit status is 65.
+
+        USAGE: meterctl reload [--json] [--socket <path>]
+
+        OPTIONS:
+          --json                  Print the daemon's answer as JSON (see
+                                  docs/local-api.md).
+          --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
+                                  else /run/meterd/meterd.sock).
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl config check && meterctl reload
         """,
         "config check": """
         OVERVIEW: Check a configuration file without starting anything.

@@ -3,11 +3,15 @@ import Metering
 /// The routes of the local API, apart from any HTTP library: a request as plain values in, status and bytes out.
 struct LocalAPI: Sendable {
     let view: any GatewayView
+    /// Nil where callers may only look.
+    var control: (any GatewayControl)?
 
     /// A request path and query together; longer ones are refused.
     static let targetBytesLimit = 2048
 
-    static let routes = ["/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings"]
+    static let routes = ["/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings", "/v1/reload"]
+    /// Routes that do something.
+    static let actions = ["/v1/reload"]
 
     /// The answer to every request, wrong ones too. The body is one JSON object and a newline.
     func answer(method: String, path: String, parameters: [(key: String, value: String)]) async -> Answer {
@@ -15,17 +19,30 @@ struct LocalAPI: Sendable {
             let hint = Spelling.hint(path, among: LocalAPI.routes)
             return .failure(404, "not_found", "there is no \(path)\(hint) (routes: \(LocalAPI.routes.joined(separator: ", ")))")
         }
-        guard method == "GET" else { return .failure(405, "method_not_allowed", "\(path) only answers GET") }
+        let wanted = LocalAPI.method(of: path)
+        guard method == wanted else { return .failure(405, "method_not_allowed", "\(path) only answers \(wanted)") }
         let allowed = path == "/v1/readings" ? ["device"] : []
         if let stranger = parameters.first(where: { !allowed.contains($0.key) }) {
             let hint = Spelling.hint(stranger.key, among: allowed)
             return .failure(400, "unknown_parameter", "\(path) has no parameter \"\(stranger.key)\"\(hint)")
         }
         switch path {
+        case "/v1/reload": return await reload()
         case "/v1/devices": return .success(DevicesReport(devices: await view.devices()))
         case "/v1/outputs": return .success(OutputsReport(outputs: await view.outputs()))
         case "/v1/readings": return await readings(device: parameters.first?.value)
         default: return .success(await view.status())
+        }
+    }
+
+    static func method(of path: String) -> String { actions.contains(path) ? "POST" : "GET" }
+
+    private func reload() async -> Answer {
+        guard let control else { return .failure(403, "only_local", "a reload is only taken on the Unix socket; use meterctl reload") }
+        switch await control.reload() {
+        case .applied(let report): return .success(report)
+        case .refused(let problems): return .failure(422, "invalid_config", problems.joined(separator: "\n"))
+        case .unavailable(let text): return .failure(503, "unavailable", text)
         }
     }
 

@@ -31,10 +31,11 @@ package struct LocalAPIServer: Service {
     ///   - group: who may connect beside the owner, if the group exists.
     ///   - onListening: called once, when clients can connect.
     package init(
-        view: any GatewayView, socket: String = SocketFile.defaultPath, group: String? = "meterd", eventLoopGroup: any EventLoopGroup,
+        view: any GatewayView, control: (any GatewayControl)? = nil, socket: String = SocketFile.defaultPath, group: String? = "meterd",
+        eventLoopGroup: any EventLoopGroup,
         time: any TimeSource, logger: Logger, onListening: @escaping @Sendable () async -> Void = {}
     ) {
-        api = LocalAPI(view: view)
+        api = LocalAPI(view: view, control: control)
         self.socket = socket
         self.group = group
         self.eventLoopGroup = eventLoopGroup
@@ -121,7 +122,8 @@ package struct LocalAPIServer: Service {
             return response(.failure(414, "target_too_long", "a path and query may have \(LocalAPI.targetBytesLimit) bytes"))
         }
         let parameters = request.uri.queryParameters.map { (key: String($0.key), value: String($0.value)) }
-        return response(await api.answer(method: request.method.rawValue, path: request.uri.path, parameters: parameters))
+        let path = request.uri.path
+        return response(await api.answer(method: request.method.rawValue, path: path, parameters: parameters), to: path)
     }
 
     private func hasBody(_ request: Request) -> Bool {
@@ -131,9 +133,9 @@ package struct LocalAPIServer: Service {
     }
 
     /// - Parameter channel: closed after the answer, so that a body of any length is not read.
-    private func response(_ answer: LocalAPI.Answer, thenClose channel: (any Channel)? = nil) -> Response {
+    private func response(_ answer: LocalAPI.Answer, to path: String = "", thenClose channel: (any Channel)? = nil) -> Response {
         var headers: HTTPFields = [.contentType: "application/json", .cacheControl: "no-store"]
-        if answer.status == 405 { headers[.allow] = "GET" }
+        if answer.status == 405 { headers[.allow] = LocalAPI.method(of: path) }
         if channel != nil { headers[.connection] = "close" }
         let bytes = ByteBuffer(bytes: answer.body)
         let body = ResponseBody(contentLength: answer.body.count) { writer in

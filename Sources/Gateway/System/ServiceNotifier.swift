@@ -22,6 +22,10 @@ package struct ServiceNotifier: Sendable {
     }
 
     package func ready() { send("READY=1") }
+    /// Until the next `ready` the config is being applied.
+    ///
+    /// - Source: sd_notify(3), RELOADING=1, which wants CLOCK_MONOTONIC in microseconds.
+    package func reloading() { send("RELOADING=1\nMONOTONIC_USEC=\(SystemTime.monotonicMicroseconds())") }
     package func stopping() { send("STOPPING=1") }
     package func alive() { send("WATCHDOG=1") }
     /// One line for `systemctl status`.

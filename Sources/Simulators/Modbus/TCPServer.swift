@@ -13,6 +13,7 @@ package final class TCPServer: Sendable {
     package let ports: [UInt16]
     package var port: UInt16 { ports[0] }
     private let thread: ServerThread
+    private let accepted: Lock<[UInt16: Int]>
 
     /// - Parameter port: 0 lets the system choose.
     /// - Throws: `unavailable` when the address cannot be had.
@@ -32,13 +33,18 @@ package final class TCPServer: Sendable {
                 listeners.append(try Listener(site: site, host: host, port: firstPort == 0 ? 0 : firstPort + UInt16(place)))
             }
             ports = listeners.map(\.port)
-            let loop = TCPLoop(listeners)
+            let accepted = Lock([UInt16: Int]())
+            self.accepted = accepted
+            let loop = TCPLoop(listeners, accepted)
             thread = try ServerThread(name: "modbus-tcp") { wake in loop.run(until: wake) }
         } catch {
             for listener in listeners { close(listener.descriptor) }
             throw error
         }
     }
+
+    /// Connections that a port has taken so far.
+    package func connections(to port: UInt16) -> Int { accepted.withLock { $0[port] ?? 0 } }
 
     /// Closes the ports and all connections; returns when that is done.
     package func stop() { thread.stop() }
@@ -94,7 +100,12 @@ private final class TCPLoop: @unchecked Sendable {
     private let listeners: [Listener]
     private var connections: [Int32: ModbusService] = [:]
 
-    init(_ listeners: [Listener]) { self.listeners = listeners }
+    private let accepted: Lock<[UInt16: Int]>
+
+    init(_ listeners: [Listener], _ accepted: Lock<[UInt16: Int]>) {
+        self.listeners = listeners
+        self.accepted = accepted
+    }
 
     func run(until wake: Int32) {
         var polled: [pollfd] = []
@@ -144,6 +155,7 @@ private final class TCPLoop: @unchecked Sendable {
         var on: Int32 = 1
         setsockopt(connection, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
         connections[connection] = listener.service
+        accepted.withLock { $0[listener.port, default: 0] += 1 }
     }
 
     private func drop(_ descriptor: Int32) {

@@ -8,12 +8,12 @@ package final class JournalWriter: Sendable {
         var ring: PollRing
         /// What the commit under way or failed holds; handed again, unchanged, until it is kept.
         var inHand: [CountedPoll] = []
+        var interval: Duration
         var heartbeat: Uptime
         var lastError: StoreError?
     }
 
     private let store: Store
-    private let interval: Duration
     private let time: any TimeSource
     private let logger: Logger
     private let state: Lock<State>
@@ -26,10 +26,10 @@ package final class JournalWriter: Sendable {
     /// - Parameter interval: 1 s ... 60 s: what a power cut may cost.
     package init(store: Store, interval: Duration, time: any TimeSource, limits: StoreLimits = StoreLimits(), logger: Logger) {
         self.store = store
-        self.interval = interval
         self.time = time
         self.logger = logger
-        state = Lock(State(ring: PollRing(polls: limits.ringPolls, bytes: limits.ringBytes), heartbeat: time.uptime()))
+        state = Lock(
+            State(ring: PollRing(polls: limits.ringPolls, bytes: limits.ringBytes), interval: interval, heartbeat: time.uptime()))
     }
 
     /// Puts a poll on the way to the disk. Returns at once, whatever the disk does.
@@ -48,14 +48,25 @@ package final class JournalWriter: Sendable {
     /// Polls taken and not yet committed.
     package var waitingPolls: Int { state.withLock { $0.ring.count + $0.inHand.count } }
 
+    private var interval: Duration { state.withLock { $0.interval } }
+
+    /// The interval from now on; in force within a second.
+    package func change(interval: Duration) { state.withLock { $0.interval = interval } }
+
     /// As `CommitSignal.next(after:)`.
     package func waitForCommit(after seq: Int64) async -> Int64 { await store.commits.next(after: seq) }
 
     /// Commits every interval until the task is cancelled; then once more, with everything taken so far.
     package func run() async {
         var due = time.uptime() + interval
+        var announced = interval
         while !Task.isCancelled {
             let now = beat()
+            let interval = interval
+            if interval != announced {
+                announced = interval
+                due = min(due, now + interval)
+            }
             if now >= due || state.withLock({ $0.lastError == nil && $0.ring.isHalfFull }) {
                 let kept = await commitAll()
                 due = now + (kept ? interval : min(interval, JournalWriter.retryInterval))
