@@ -51,6 +51,7 @@ let package = Package(
                 "Metering", "Host", "Fieldbus", "Store", "Uplink",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -66,17 +67,25 @@ let package = Package(
             ]),
 
         .executableTarget(
-            name: "meterd", dependencies: ["Gateway", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+            name: "meterd",
+            dependencies: [
+                "Gateway", "Metering", "Host",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         .executableTarget(
             name: "meterctl",
             dependencies: [
-                "Gateway",
+                "Gateway", "Metering", "Host",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ]),
         .executableTarget(
             name: "metersim",
-            dependencies: ["Simulators", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+            dependencies: [
+                "Simulators", "Metering", "Host", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
 
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "HouseTests", dependencies: ["TestSupport"]),

@@ -66,10 +66,53 @@ struct Walk {
     }
 };
 
+// Tables in tables are walked and freed by recursion. toml++ bounds nested values, but not the parts of a dotted key.
+constexpr int deepest_key = 64;
+
+// The place where a dotted key gets too deep; line 0 when none does. Looks at what stands outside strings and comments only.
+ctoml_place too_deep(std::string_view text) {
+    ctoml_place place{1, 0};
+    int parts = 0;
+    for (size_t at = 0; at < text.size(); ++at) {
+        const char character = text[at];
+        ++place.column;
+        if (character == '\n') {
+            ++place.line;
+            place.column = 0;
+            parts = 0;
+        } else if (character == '#') {
+            while (at + 1 < text.size() && text[at + 1] != '\n') ++at;
+        } else if (character == '"' || character == '\'') {
+            const bool is_long = text.substr(at, 3) == std::string_view{character == '"' ? "\"\"\"" : "\'\'\'"};
+            const size_t quotes = is_long ? 3 : 1;
+            const std::string_view end = text.substr(at, quotes);
+            for (at += quotes; at < text.size() && text.substr(at, quotes) != end; ++at) {
+                if (text[at] == '\\' && character == '"') ++at;
+                if (at < text.size() && text[at] == '\n') {
+                    if (!is_long) break;
+                    ++place.line;
+                    place.column = 0;
+                }
+            }
+            if (at < text.size() && text[at] == '\n') --at; else at += quotes - 1;
+        } else if (character == '.') {
+            if (++parts > deepest_key) return place;
+        } else if (character == '=' || character == ',' || character == '[' || character == '{') {
+            parts = 0;
+        }
+    }
+    return {0, 0};
+}
+
 }  // namespace
 
 extern "C" bool ctoml_walk(
     const char *text, size_t length, void *context, void (*visit)(void *, const ctoml_event *), ctoml_error *error) {
+    if (const ctoml_place place = too_deep({text, length}); place.line != 0) {
+        std::snprintf(error->message, sizeof error->message, "a dotted key has more than %d parts", deepest_key);
+        error->place = place;
+        return false;
+    }
     toml::parse_result result = toml::parse(std::string_view{text, length});
     if (!result) {
         const auto &failure = result.error();

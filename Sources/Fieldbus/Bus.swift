@@ -38,7 +38,17 @@ package final class Bus: Sendable {
     package var heartbeat: Uptime { account.withLock { $0.heartbeat } }
 
     /// Polls until the task is cancelled; a visit in flight is finished and delivered first, then the port is let go.
+    ///
+    /// With a reader that has a thread of its own the whole loop runs there: a turn costs one wake-up and no change of threads.
     package func run() async throws {
+        if let thread = (reader as? any OnThread)?.thread {
+            try await withTaskExecutorPreference(thread.tasks) { try await loop() }
+        } else {
+            try await loop()
+        }
+    }
+
+    private func loop() async throws {
         let start = time.uptime()
         var plans = devices.map { ReadPlan(profile: $0.profile, cost: BusCost(of: description.address)) }
         warnOfUnreadable(plans)

@@ -11,3 +11,8 @@ package func makeReader(for description: BusDescription, time: any TimeSource) -
         SerialReader(name: description.name, host: host, port: port, timeout: description.timeout, time: time)
     }
 }
+
+/// A reader that blocks, on a thread that whoever asks it may share.
+package protocol OnThread: Sendable {
+    nonisolated var thread: ThreadExecutor { get }
+}

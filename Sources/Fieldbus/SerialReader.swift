@@ -7,7 +7,7 @@ import Metering
 ///
 /// Line set-up, checksum and framing are libmodbus'. Ours are the silence between frames, the check of every reply, and `LateReplies`:
 /// the reply to a request that was given up is never taken for the answer to another.
-package actor SerialReader: RegisterReader, FaultExplaining {
+package actor SerialReader: RegisterReader, FaultExplaining, OnThread {
     /// Reads that one request may need before it until nothing old is left.
     static let synchronisingLimit = 4
     /// Replies of other units or requests that one request may step over.
@@ -20,7 +20,7 @@ package actor SerialReader: RegisterReader, FaultExplaining {
         case server(host: String, port: UInt16)
     }
 
-    private let thread: ThreadExecutor
+    package nonisolated let thread: ThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
     private let port: Port
@@ -40,22 +40,33 @@ package actor SerialReader: RegisterReader, FaultExplaining {
 
     /// A tty or pty.
     package init(name: String, path: String, line: SerialFormat, timeout: Duration, time: any TimeSource) {
-        self.init(name: name, port: .tty(path: path), line: line, timeout: timeout, time: time)
+        self.init(
+            name: name, port: .tty(path: path), line: line, timeout: timeout, lateLimit: SerialReader.lateLimit(timeout), time: time)
     }
+
+    /// The same with a limit of its own for late replies.
+    init(name: String, path: String, line: SerialFormat, timeout: Duration, lateLimit: Duration, time: any TimeSource) {
+        self.init(name: name, port: .tty(path: path), line: line, timeout: timeout, lateLimit: lateLimit, time: time)
+    }
+
+    private static func lateLimit(_ timeout: Duration) -> Duration { min(max(timeout * 10, .seconds(5)), .seconds(60)) }
 
     /// A serial server that passes RTU frames through a TCP stream.
     /// - Parameter line: what is known of the line behind it.
     package init(
         name: String, host: String, port: UInt16, line: SerialFormat = SerialFormat(), timeout: Duration, time: any TimeSource
     ) {
-        self.init(name: name, port: .server(host: host, port: port), line: line, timeout: timeout, time: time)
+        self.init(
+            name: name, port: .server(host: host, port: port), line: line, timeout: timeout, lateLimit: SerialReader.lateLimit(timeout),
+            time: time)
     }
 
-    private init(name: String, port: Port, line: SerialFormat, timeout: Duration, time: any TimeSource) {
+    private init(name: String, port: Port, line: SerialFormat, timeout: Duration, lateLimit: Duration, time: any TimeSource) {
         thread = ThreadExecutor(name: name)
         self.port = port
         self.line = line
         self.timeout = timeout
+        self.lateLimit = lateLimit
         self.time = time
         timeouts = ResponseTimeouts(ceiling: timeout)
     }
@@ -85,8 +96,8 @@ package actor SerialReader: RegisterReader, FaultExplaining {
 
     package func close() async { context?.close() }
 
-    /// A reply is not believed to come later than this after its request.
-    private var lateLimit: Duration { min(max(timeout * 10, .seconds(5)), .seconds(60)) }
+    /// Where no other request can show it, a reply is not believed to come later than this after its request.
+    private let lateLimit: Duration
 
     private var subject: String {
         switch port {
@@ -103,13 +114,17 @@ package actor SerialReader: RegisterReader, FaultExplaining {
             throw BusError(.badUnit, "\(subject): unit \(request.unit) is beyond 247, the last one of a line")
         }
         for _ in 0..<SerialReader.synchronisingLimit {
-            late[request.unit]?.forget(sentBefore: time.uptime().advanced(by: .zero - lateLimit))
+            let other = synchronisingRequest(for: request)
+            if other == nil || late[request.unit]?.isFull == true {
+                // Nothing can show that a late reply has passed; only its age can.
+                late[request.unit]?.forget(sentBefore: time.uptime().advanced(by: .zero - lateLimit))
+            }
             guard let replies = late[request.unit], replies.couldBeMistaken(for: request.shape) || replies.isFull else {
                 let outcome = try exchange(request, context)
                 if (longest[request.unit]?.count ?? 0) < request.block.count { longest[request.unit] = request.block }
                 return outcome
             }
-            guard !replies.isFull, let other = synchronisingRequest(for: request) else { break }
+            guard !replies.isFull, let other else { break }
             _ = try exchange(other, context)
         }
         throw BusError(.ambiguous, "\(subject): unit \(request.unit) may still answer an earlier request; it is left alone meanwhile")

@@ -10,11 +10,11 @@ import Metering
 /// nothing late can reach the next request.
 ///
 /// - Source: Modbus Messaging on TCP/IP Implementation Guide V1.0b, 3.1.3 for the header.
-package actor TCPReader: RegisterReader, FaultExplaining {
+package actor TCPReader: RegisterReader, FaultExplaining, OnThread {
     /// Replies to earlier requests that one request may step over.
     static let staleReplyLimit = 8
 
-    private let thread: ThreadExecutor
+    package nonisolated let thread: ThreadExecutor
     package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
     private let host: String

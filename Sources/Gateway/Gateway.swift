@@ -16,7 +16,8 @@ import Uplink
 package struct Gateway: Sendable {
     package static let version = "0.1.0"
     /// After SIGTERM the services have this long; the journal is committed all the same.
-    static let stopBound: Duration = .milliseconds(1800)
+    static let stopBound: Duration = .milliseconds(1500)
+    static let clientStopGrace: Duration = .milliseconds(200)
 
     let configuration: Configuration
     let time: any TimeSource
@@ -36,14 +37,16 @@ package struct Gateway: Sendable {
     ) async throws {
         let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let client = HTTPClient(eventLoopGroup: eventLoops, configuration: HTTPUpstream.clientConfiguration)
+        let outcome: Result<Void, any Error>
         do {
             let gateway = try await Gateway(configuration, client: client, time: time, logger: logger)
-            try await gateway.run(eventLoops: eventLoops, environment: environment)
+            outcome = .success(try await gateway.run(eventLoops: eventLoops, environment: environment))
         } catch {
-            try? await client.shutdown()
-            throw error
+            outcome = .failure(error)
         }
-        try? await client.shutdown()
+        // A connection that is just being made would hold it up; the process ends anyway.
+        _ = await waitAtMost(Gateway.clientStopGrace, time) { try? await client.shutdown() }
+        try outcome.get()
     }
 
     /// Opens the store and builds every part; nothing runs yet.
@@ -83,7 +86,11 @@ package struct Gateway: Sendable {
             let own = (devices[bus.name] ?? []).map { device, id in
                 DeviceDescription(name: device.name, unit: device.unit, entry: id, profile: device.profile, periods: device.periods)
             }
-            return Bus(bus, devices: own, reader: makeReader(for: bus, time: time), sink: sink, time: time, logger: logger)
+            let reader = makeReader(for: bus, time: time)
+            // The loop sleeps on the reader's thread, where it runs; with another clock, in tests, it sleeps by that.
+            let thread = time is SystemTime ? (reader as? any OnThread)?.thread : nil
+            return Bus(
+                bus, devices: own, reader: reader, sink: sink, time: thread.map { ThreadTime(on: $0) } ?? time, logger: logger)
         }
     }
 
@@ -91,16 +98,19 @@ package struct Gateway: Sendable {
         _ output: Configuration.Output, _ configuration: Configuration, journalID: String, store: Store, client: HTTPClient,
         time: any TimeSource, logger: Logger
     ) -> DeliveryService {
-        let upstream = HTTPUpstream(
-            HTTPUpstream.Settings(
-                url: output.url, token: output.tokenFile.map { TokenFile(path: $0) }, timeout: output.timeout, version: Gateway.version),
-            client: client, time: time)
+        let upstream: any Upstream =
+            switch output.target {
+            case .http(let settings): HTTPUpstream(settings, client: client, time: time)
+            case .mqtt(let settings):
+                MQTTUpstream(settings.named("meterd-\(configuration.gateway.id)-\(output.name)"), time: time)
+            case .file(let settings): FileUpstream(settings)
+            }
         let settings = DeliverySettings(
             gateway: configuration.gateway.id, site: configuration.gateway.site, output: output.name, journalID: journalID,
             batchRecords: output.batchRecords, batchBytes: output.batchBytes, batchAge: output.batchAge, requestTimeout: output.timeout,
             stopGrace: .milliseconds(300))
         return DeliveryService(
-            settings, outbox: StoreOutbox(store: store), upstream: upstream,
+            settings, outbox: store, upstream: upstream,
             decoder: { entry in
                 let profile = try Profile(toml: entry.profileText, file: entry.profile + ".toml")
                 return ReadingDecoder(profile: profile, invert: entry.invert)
@@ -116,14 +126,16 @@ package struct Gateway: Sendable {
         // Started from the first to the last and stopped from the last to the first: the signs of life end at once, then the buses bring
         // in what they are reading; whoever asks and whoever delivers can do so until then; the journal ends last and commits it all.
         let services: [any Service] = [
-            Loop { await journal.run() },
+            JournalService(journal: journal, time: time),
             Loop { await runAll(deliveries) { await $0.run() } },
             api,
             BusesService(buses: buses, time: time, logger: logger),
             LifeSigns(check: HeartbeatCheck(heartbeats), state: state, notifier: notifier, time: time, logger: logger),
         ]
+        // A service that fails stops the others in order, so that nothing in hand is lost.
         var group = ServiceGroupConfiguration(
-            services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            services: services.map { .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup) },
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         group.maximumGracefulShutdownDuration = Gateway.stopBound
         group.logger.logLevel = logger.logLevel == .debug ? .debug : .warning
         let count = configuration.devices.count
@@ -133,23 +145,22 @@ package struct Gateway: Sendable {
                 "meterd.version": "\(Gateway.version)", "devices": "\(count)", "buses": "\(buses.count)", "outputs": "\(deliveries.count)",
             ])
         if count == 0 { logger.notice("no device is configured; add [[bus]] and [[device]] tables to the config") }
-        do {
-            try await ServiceGroup(configuration: group).run()
-        } catch is CancellationError {
-            logger.warning("some service did not stop in time; going on without it")
-        }
+        let outcome: Result<Void, any Error>
+        do { outcome = .success(try await ServiceGroup(configuration: group).run()) } catch { outcome = .failure(error) }
         // Whatever a service left behind.
         _ = await journal.commitAll()
         let waiting = journal.waitingPolls
         if waiting > 0 { logger.error("polls could not be committed before the end", metadata: ["polls": "\(waiting)"]) }
         await store.close()
-        logger.info("meterd ends")
+        let polls = buses.flatMap { $0.status().devices }.reduce(0) { $0 + $1.pollsOK + $1.pollsFailed }
+        logger.info("meterd ends", metadata: ["polls.taken": "\(polls)"])
+        try outcome.get()
     }
 
     private var heartbeats: [Heartbeat] {
         let buses = buses.map { bus in
-            // A visit may run into its timeout, be read block by block and synchronise the line.
-            Heartbeat(name: "bus \(bus.description.name)", patience: Bus.longestWait + bus.description.timeout * 32 + .seconds(30)) {
+            // A visit may run into its timeout, be read block by block, synchronise the line, or wait for a name server.
+            Heartbeat(name: "bus \(bus.description.name)", patience: Bus.longestWait + bus.description.timeout * 8 + .seconds(300)) {
                 bus.heartbeat
             }
         }
@@ -169,21 +180,4 @@ private struct PollIntake: PollSink {
     let journal: JournalWriter
 
     func take(_ poll: Poll) { journal.take(poll, readings: live.remember(poll)) }
-}
-
-/// The store as deliveries see it.
-private struct StoreOutbox: Outbox {
-    let store: Store
-
-    func offer(output: String, records: Int, age: Duration) async throws -> SliceOffer {
-        try await store.offer(output: output, records: records, age: age)
-    }
-
-    func settle(output: String, through: Int64, accepted: Int, rejected: [Rejection]) async throws {
-        try await store.settle(output: output, through: through, accepted: accepted, rejected: rejected)
-    }
-
-    func entry(_ id: CatalogID) async throws -> CatalogEntry? { try await store.entry(id) }
-    func lastSeq() async throws -> Int64 { store.commits.last }
-    func waitForCommit(after seq: Int64) async { _ = await store.commits.next(after: seq) }
 }

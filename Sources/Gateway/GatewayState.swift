@@ -18,6 +18,10 @@ package final class GatewayState: GatewayView {
     private let time: any TimeSource
     /// When a problem was first seen, for those whose part does not keep it.
     private let firstSeen = Lock<[String: Timestamp]>([:])
+    /// The count of lost polls and when it last grew.
+    private let losses = Lock<(polls: Int, grew: Uptime?)?>(nil)
+    /// A loss is news for so long.
+    static let lossNews: Duration = .seconds(3600)
 
     init(
         configuration: Configuration, started: Timestamp, startedUptime: Uptime, openReport: OpenReport, store: Store,
@@ -46,7 +50,7 @@ package final class GatewayState: GatewayView {
         let outputStates = await store.outputStates()
         let clock = time.clockState()
         let facts = ProblemFacts(
-            now: time.wall(), started: started, buses: buses, busesByDevice: busNames, clock: clock, journal: journalState,
+            now: time.wall(), started: started, buses: buses, clock: clock, journal: journalState, isLosing: isLosing(journalState),
             journalError: journal.lastError, openReport: openReport, outputs: configuration.outputs.map(\.name),
             deliveries: deliveries.map(\.status), outputStates: outputStates)
         let problems = dated(facts.problems)
@@ -72,16 +76,21 @@ package final class GatewayState: GatewayView {
 
     /// One line for `systemctl status`.
     func line() async -> String {
-        let devices = deviceReports(buses.map { $0.status() })
-        let online = devices.reduce(0) { $0 + ($1.state == .online ? 1 : 0) }
-        let backlog = await store.outputStates().map(\.backlogPolls).max() ?? 0
-        return "\(online) of \(devices.count) devices online, \(backlog) polls to hand on"
+        let report = await status()
+        let online = report.devices.reduce(0) { $0 + ($1.state == .online ? 1 : 0) }
+        let backlog = report.outputs.map(\.backlogPolls).max() ?? 0
+        return "\(report.health.rawValue): \(online) of \(report.devices.count) devices online, \(backlog) polls to hand on"
     }
 
     // MARK: Reports
 
-    private var busNames: [String: String] {
-        Dictionary(configuration.devices.map { ($0.name, $0.bus) }) { first, _ in first }
+    private func isLosing(_ journal: JournalState) -> Bool {
+        let now = time.uptime()
+        return losses.withLock { losses in
+            let grew = losses.map { $0.polls < journal.lostPolls ? now : $0.grew } ?? nil
+            losses = (journal.lostPolls, grew)
+            return grew.map { now - $0 < GatewayState.lossNews } ?? false
+        }
     }
 
     private func dated(_ problems: [ProblemFacts.Problem]) -> [ProblemFacts.Problem] {

@@ -35,6 +35,12 @@ package final class LiveReadings: Sendable {
             for (poll, _) in polls {
                 for reading in decoder.decode(poll.answers) { newest[reading.point] = (reading, poll.time, poll.clock) }
             }
+            if let last = polls.last?.poll, last.failed {
+                // What was read before the device fell silent is not how it is now; who it is stays.
+                for (point, known) in newest where known.time < last.time && decoder.profile.points[point].pointClass != .once {
+                    newest[point]?.reading = Reading(point: point, value: nil, quality: .noCommunication)
+                }
+            }
             return Snapshot(entry: entry, decoder: decoder, readings: newest.sorted { $0.key < $1.key }.map(\.value))
         }
     }

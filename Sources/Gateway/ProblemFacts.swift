@@ -6,7 +6,12 @@ import Uplink
 
 /// What is wrong now, told from the state of the parts. Pure: the same facts give the same problems.
 struct ProblemFacts {
-    enum Severity: Comparable { case heals, needsSomeone }
+    enum Severity: Comparable {
+        /// Over; it is told, and changes nothing.
+        case past
+        case heals
+        case needsSomeone
+    }
 
     struct Problem {
         var report: ProblemReport
@@ -20,10 +25,10 @@ struct ProblemFacts {
     var now: Timestamp
     var started: Timestamp
     var buses: [BusStatus]
-    /// Device name → bus name.
-    var busesByDevice: [String: String]
     var clock: ClockState
     var journal: JournalState
+    /// Polls were lost within the last hour.
+    var isLosing: Bool
     var journalError: StoreError?
     var openReport: OpenReport
     var outputs: [String]
@@ -38,7 +43,7 @@ struct ProblemFacts {
 
     static func health(_ severities: [Severity]) -> StatusReport.Health {
         switch severities.max() {
-        case nil: .ok
+        case nil, .past: .ok
         case .heals: .degraded
         case .needsSomeone: .failed
         }
@@ -66,7 +71,7 @@ struct ProblemFacts {
         if journal.lostPolls > 0 {
             list.append(
                 problem(
-                    .heals, "polls_lost", "journal",
+                    isLosing ? .needsSomeone : .past, "polls_lost", "journal",
                     "\(journal.lostPolls) polls with \(journal.lostReadings) readings were lost before they were handed on: disk full, size "
                         + "limit or damage"))
         }
@@ -102,7 +107,7 @@ struct ProblemFacts {
         }
             + outputStates.filter { $0.deadLetters > 0 }.map { state in
                 problem(
-                    .heals, "dead_letters", state.name,
+                    .past, "dead_letters", state.name,
                     "\(state.deadLetters) records were refused by the receiver and are kept as dead letters")
             }
     }

@@ -16,6 +16,33 @@ struct Loop: Service {
     }
 }
 
+/// Commits the journal until it is cancelled. A database that turns out to be damaged ends the daemon: started again, it sets the file
+/// aside and begins a new one, and the polls in memory are few.
+struct JournalService: Service {
+    /// How often the writer's last error is looked at.
+    static let inspectionInterval: Duration = .seconds(1)
+
+    let journal: JournalWriter
+    let time: any TimeSource
+
+    /// - Throws: the `StoreError` that says the file is damaged.
+    func run() async throws {
+        try await cancelWhenGracefulShutdown {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await journal.run() }
+                group.addTask {
+                    while !Task.isCancelled {
+                        if let error = journal.lastError, error.code == .corrupt { throw error }
+                        try? await time.sleep(until: time.uptime() + JournalService.inspectionInterval)
+                    }
+                }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
+        }
+    }
+}
+
 /// Runs the body for every part side by side; without parts it waits to be cancelled.
 func runAll<Part: Sendable>(_ parts: [Part], _ body: @escaping @Sendable (Part) async -> Void) async {
     await withTaskGroup(of: Void.self) { group in
@@ -30,11 +57,33 @@ private func untilCancelled() async {
     continuation.finish()
 }
 
+/// Waits for the body, but not longer than `bound`; then it is cancelled and left behind.
+///
+/// - Returns: whether it ended in time.
+func waitAtMost(_ bound: Duration, _ time: any TimeSource, _ body: @escaping @Sendable () async -> Void) async -> Bool {
+    // Tasks of their own, since a group would wait for both. For use at the end of the process only.
+    let (outcomes, outcome) = AsyncStream<Bool>.makeStream()
+    let work = Task {
+        await body()
+        outcome.yield(true)
+    }
+    let timer = Task {
+        try? await time.sleep(until: time.uptime() + bound)
+        outcome.yield(false)
+    }
+    defer {
+        work.cancel()
+        timer.cancel()
+    }
+    var iterator = outcomes.makeAsyncIterator()
+    return await iterator.next() ?? false
+}
+
 /// Runs every bus. On shutdown each may finish the visit it is on; one that is stuck in a long timeout is left behind, so that stopping
 /// does not wait for a dead meter.
 struct BusesService: Service {
     /// What a visit in flight may still take.
-    static let stopGrace: Duration = .milliseconds(900)
+    static let stopGrace: Duration = .milliseconds(600)
 
     let buses: [Bus]
     let time: any TimeSource
@@ -53,19 +102,10 @@ struct BusesService: Service {
         }
         try? await gracefulShutdown()
         for task in tasks { task.cancel() }
-        let finished = AsyncStream<Bool>.makeStream()
-        let waiter = Task {
+        let ended = await waitAtMost(BusesService.stopGrace, time) {
             for task in tasks { await task.value }
-            finished.continuation.yield(true)
         }
-        let timer = Task {
-            try? await time.sleep(until: time.uptime() + BusesService.stopGrace)
-            finished.continuation.yield(false)
-        }
-        var outcomes = finished.stream.makeAsyncIterator()
-        if await outcomes.next() == false { logger.notice("a bus is in a long request; stopping without it") }
-        waiter.cancel()
-        timer.cancel()
+        if !ended { logger.notice("a bus is in a long request; stopping without it") }
     }
 }
 
@@ -110,8 +150,22 @@ struct LifeSigns: Service {
 
     func run() async throws {
         notifier.ready()
-        await cancelWhenGracefulShutdown { await beat() }
+        // Apart: looking at the state asks the store, and a slow disk must not look like a hang.
+        await cancelWhenGracefulShutdown {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await beat() }
+                group.addTask { await describe() }
+            }
+        }
         notifier.stopping()
+    }
+
+    private func describe() async {
+        while !Task.isCancelled {
+            // Looking also dates the problems that no part keeps a date of.
+            notifier.status(await state.line())
+            try? await time.sleep(until: time.uptime() + LifeSigns.statusInterval)
+        }
     }
 
     private func beat() async {
@@ -127,7 +181,6 @@ struct LifeSigns: Service {
                 logger.critical("a loop stands still; the watchdog is no longer fed", metadata: ["loops": "\(names)"])
             }
             wasStuck = stuck
-            notifier.status(await state.line())
             try? await time.sleep(until: time.uptime() + interval)
         }
     }

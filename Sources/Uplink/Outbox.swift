@@ -16,3 +16,8 @@ package protocol Outbox: Sendable {
     /// Returns once a poll after `seq` is committed, at once if one is already, and at once when the task is cancelled.
     func waitForCommit(after seq: Int64) async
 }
+
+extension Store: Outbox {
+    package func lastSeq() -> Int64 { commits.last }
+    package func waitForCommit(after seq: Int64) async { _ = await commits.next(after: seq) }
+}

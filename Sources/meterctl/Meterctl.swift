@@ -13,11 +13,12 @@ struct Meterctl: AsyncParsableCommand {
             Example:
               meterctl status
             """,
+        version: Gateway.version,
         subcommands: [StatusCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, ConfigCommand.self])
 
     static func main() async {
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(socketLast(Array(CommandLine.arguments.dropFirst())))
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
@@ -32,6 +33,17 @@ struct Meterctl: AsyncParsableCommand {
             if !text.isEmpty { (code.isSuccess ? Standard.output : Standard.error).print(text) }
             exit(withErrorCode: code)
         }
+    }
+
+    /// `--socket PATH` is an option of each command that asks the daemon; said before the command it means the same.
+    static func socketLast(_ arguments: [String]) -> [String] {
+        guard let first = arguments.first else { return arguments }
+        let count = first == "--socket" ? 2 : first.hasPrefix("--socket=") ? 1 : 0
+        guard count > 0, arguments.count > count else { return arguments }
+        let rest = Array(arguments.dropFirst(count))
+        if rest.first == "help" { return rest }
+        let end = rest.firstIndex(of: "--") ?? rest.endIndex
+        return Array(rest[..<end] + arguments.prefix(count) + rest[end...])
     }
 
     private static func exit(withErrorCode code: ExitCode) -> Never { exit(withError: code) }

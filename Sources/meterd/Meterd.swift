@@ -29,6 +29,8 @@ struct Meterd: AsyncParsableCommand {
     func run() async throws {
         // A peer that closed a connection must not end the daemon.
         signal(SIGPIPE, SIG_IGN)
+        // Nor a terminal that is closed, without the last commit.
+        signal(SIGHUP, SIG_IGN)
         let time = SystemTime()
         let environment = ProcessInfo.processInfo.environment
         let handler = JournalLogHandler(level: logLevel, time: time, prefixed: environment["JOURNAL_STREAM"] != nil)
@@ -52,7 +54,9 @@ struct Meterd: AsyncParsableCommand {
     }
 
     private static func complain(_ line: String) {
-        let bytes = Array((line + "\n").utf8)
+        // journald shows it among the errors.
+        let prefix = ProcessInfo.processInfo.environment["JOURNAL_STREAM"] == nil ? "" : "<3>"
+        let bytes = Array((prefix + line + "\n").utf8)
         _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 }

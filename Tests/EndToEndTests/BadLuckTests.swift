@@ -6,107 +6,121 @@ import TestSupport
 import Testing
 
 /// It starts whatever happens, and says what is wrong; only an invalid config stops it.
-@Suite(.serialized) struct BadLuckTests {
-    @Test func anInvalidConfigStartsNothingAndSaysEverything() async throws {
-        let factory = try await Factory()
-        let text = TextFile.content(factory.config)
-        try TextFile.write(
-            text.replacing("role = \"grid\"", with: "rolle = \"grid\"").replacing("unit = 2", with: "unit = \"2\""), to: factory.config)
-        let run = try await runToEnd("meterd", ["--config", factory.config])
-        #expect(run.exit == .code(65))
-        #expect(run.errors.contains("\(factory.config):16:1: device[0].role: is missing"))
-        #expect(run.errors.contains("device[0].rolle: unknown key; did you mean \"role\"?"))
-        #expect(run.errors.contains("device[1].unit: must be an integer, found a string"))
-        #expect(TextFile.content(factory.folder + "/data/journal.db").isEmpty)
-        let check = try await runToEnd("meterctl", ["config", "check", factory.config])
-        #expect(check.exit == .code(65))
-        #expect(check.errors.split(separator: "\n").count == run.errors.split(separator: "\n").count)
-    }
-
-    @Test func aSecondDaemonOnTheSameDataIsRefused() async throws {
-        let factory = try await Factory()
-        try await factory.startDaemon()
-        let second = try await runToEnd("meterd", ["--config", factory.config])
-        #expect(second.exit == .code(1))
-        #expect(second.errors.contains("\(try #require(factory.daemon).processID)"))
-        #expect(try await factory.stop().exit == .code(0))
-    }
-
-    @Test func aFileThatIsNoDatabaseIsSetAsideAndPollingGoesOn() async throws {
-        let factory = try await Factory()
-        try TextFile.write(String(repeating: "this is not a database\n", count: 1000), to: factory.folder + "/data/journal.db")
-        try await factory.startDaemon()
-        let status = try await factory.waitForStatus { $0.journal.lastSeq > 0 }
-        let problem = try #require(status.problems.first { $0.code == "database_quarantined" })
-        #expect(problem.text.contains("journal.db.corrupt-"))
-        _ = try await factory.waitForDelivery()
-        #expect(try await factory.stop().exit == .code(0))
-    }
-
-    @Test func missingMetersAndAnUpstreamWithoutAddressAreReportedNotFatal() async throws {
-        var options = Factory.Options()
-        options.url = "http://upstream.invalid/v1"
-        options.devices += """
-
-            [[bus]]
-            name = "adapter"
-            url = "serial:///dev/serial/by-id/none"
-            [[device]]
-            name = "unplugged"
-            bus = "adapter"
-            unit = 1
-            profile = "eastron-sdm630"
-            role = "load"
-            """
-        let factory = try await Factory(options)
-        try await factory.startDaemon()
-        let status = try await factory.waitForStatus { status in
-            status.journal.lastSeq > 0 && status.outputs[0].state == .retrying && status.buses[1].state == .down
+extension EndToEndTests {
+    @Suite(.serialized) struct BadLuckTests {
+        @Test func anInvalidConfigStartsNothingAndSaysEverything() async throws {
+            let factory = try await Factory()
+            let text = TextFile.content(factory.config)
+            try TextFile.write(
+                text.replacing("role = \"grid\"", with: "rolle = \"grid\"").replacing("unit = 2", with: "unit = \"2\""), to: factory.config)
+            let run = try await runToEnd("meterd", ["--config", factory.config])
+            #expect(run.exit == .code(65))
+            #expect(run.errors.contains("\(factory.config):12:1: device[0].role: is missing"))
+            #expect(run.errors.contains("device[0].rolle: unknown key; did you mean \"role\"?"))
+            #expect(run.errors.contains("device[1].unit: must be an integer, found a string"))
+            #expect(TextFile.content(factory.folder + "/data/journal.db").isEmpty)
+            let check = try await runToEnd("meterctl", ["config", "check", factory.config])
+            #expect(check.exit == .code(65))
+            #expect(check.errors.split(separator: "\n").count == run.errors.split(separator: "\n").count)
         }
-        #expect(status.health == .degraded)
-        #expect(status.problems.contains { $0.subject == "adapter" && $0.text.contains("/dev/serial/by-id/none") })
-        #expect(status.problems.contains { $0.subject == "park" })
-        #expect(status.devices[0].state == .online)
-        // A device that cannot be reached gives readings with a quality and no value, never a number.
-        let readings = try await factory.meterctl("readings", "unplugged", "--json")
-        #expect(readings.exit == .code(0))
-        #expect(!readings.output.contains("\"quality\":0"))
-        #expect(try await factory.stop().exit == .code(0))
-    }
 
-    @Test func aSocketThatCannotBeMadeDoesNotStopPolling() async throws {
-        let factory = try await Factory()
-        let text = TextFile.content(factory.config)
-        try TextFile.write(text.replacing(factory.socket, with: factory.folder + "/no/such/place/meterd.sock"), to: factory.config)
-        let daemon = try ChildProcess("meterd", ["--config", factory.config], folder: try TemporaryFolder.make("deaf"))
-        _ = try await daemon.waitForLine { $0.contains("local API cannot listen") }
-        // Batches still arrive.
-        let end = ContinuousClock.now + .seconds(30)
-        while try factory.records().isEmpty, ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(100)) }
-        #expect(try !factory.records().isEmpty)
-        daemon.signal(SIGTERM)
-        #expect(await daemon.exit() == .code(0))
-    }
+        @Test func aSecondDaemonOnTheSameDataIsRefused() async throws {
+            let factory = try await Factory()
+            try await factory.startDaemon()
+            let second = try await runToEnd("meterd", ["--config", factory.config])
+            #expect(second.exit == .code(1))
+            #expect(second.errors.contains("\(try #require(factory.daemon).processID)"))
+            #expect(try await factory.stop().exit == .code(0))
+        }
 
-    @Test func aReceiverThatTalksNonsenseGetsEverythingInTheEnd() async throws {
-        let factory = try await Factory()
-        try await factory.startDaemon()
-        try await factory.waitForStatus { $0.outputs[0].acceptedPolls > 0 }
-        for mode in ["noise,times=1", "cut-before,times=1", "cut-after,times=1", "500,times=1", "413,records=3,times=3"] {
-            try await setMode(mode, at: factory.sinkAddress)
+        @Test func aFileThatIsNoDatabaseIsSetAsideAndPollingGoesOn() async throws {
+            let factory = try await Factory()
+            try TextFile.write(String(repeating: "this is not a database\n", count: 1000), to: factory.folder + "/data/journal.db")
+            try await factory.startDaemon()
+            let status = try await factory.waitForStatus { $0.journal.lastSeq > 0 }
+            let problem = try #require(status.problems.first { $0.code == "database_quarantined" })
+            #expect(problem.text.contains("journal.db.corrupt-"))
             _ = try await factory.waitForDelivery()
+            #expect(try await factory.stop().exit == .code(0))
         }
-        let last = try await factory.waitForDelivery()
-        #expect(try await factory.status().outputs[0].lastError != nil)
-        #expect(try await factory.stop().exit == .code(0))
-        let tally = SinkTally(try factory.records(), through: last)
-        #expect(tally.missing == 0)
-        #expect(tally.duplicates == 0)
-    }
 
-    /// POSTs to the sink's control route with plain sockets.
-    private func setMode(_ mode: String, at address: String) async throws {
-        let run = try await runToEnd("/usr/bin/env", ["curl", "-s", "-f", "-d", mode, "http://\(address)/mode"])
-        try #require(run.exit == .code(0), "\(run.errors)")
+        @Test func missingMetersAndAnUpstreamWithoutAddressAreReportedNotFatal() async throws {
+            var options = Factory.Options()
+            options.url = "http://upstream.invalid/v1"
+            options.devices += """
+
+                [[bus]]
+                name = "adapter"
+                url = "serial:///dev/serial/by-id/none"
+                [[device]]
+                name = "unplugged"
+                bus = "adapter"
+                unit = 1
+                profile = "eastron-sdm630"
+                role = "load"
+                """
+            let factory = try await Factory(options)
+            try await factory.startDaemon()
+            let status = try await factory.waitForStatus { status in
+                status.journal.lastSeq > 0 && status.outputs[0].state == .retrying && status.buses[1].state == .down
+            }
+            #expect(status.health == .degraded)
+            #expect(status.problems.contains { $0.subject == "adapter" && $0.text.contains("/dev/serial/by-id/none") })
+            #expect(status.problems.contains { $0.subject == "park" })
+            #expect(status.devices[0].state == .online)
+            // A device that cannot be reached gives readings with a quality and no value, never a number.
+            let readings = try await factory.meterctl("readings", "unplugged", "--json")
+            #expect(readings.exit == .code(0))
+            #expect(readings.output.contains("\"quality\":1,"))
+            #expect(!readings.output.contains("\"quality\":0,"))
+            #expect(try await factory.stop().exit == .code(0))
+        }
+
+        @Test func aSocketThatCannotBeMadeDoesNotStopPolling() async throws {
+            let factory = try await Factory()
+            let text = TextFile.content(factory.config)
+            try TextFile.write(text.replacing(factory.socket, with: factory.folder + "/no/such/place/meterd.sock"), to: factory.config)
+            let daemon = try ChildProcess("meterd", ["--config", factory.config], folder: try TemporaryFolder.make("deaf"))
+            _ = try await daemon.waitForLine { $0.contains("local API cannot listen") }
+            // Batches still arrive.
+            let end = ContinuousClock.now + .seconds(30)
+            while try factory.records().isEmpty, ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(100)) }
+            #expect(try !factory.records().isEmpty)
+            daemon.signal(SIGTERM)
+            #expect(await daemon.exit() == .code(0))
+        }
+
+        @Test func aReceiverThatTalksNonsenseGetsEverythingInTheEnd() async throws {
+            let factory = try await Factory()
+            try await factory.startDaemon()
+            try await factory.waitForStatus { $0.outputs[0].acceptedPolls > 0 }
+            for mode in ["noise,times=1", "cut-before,times=1", "cut-after,times=1", "500,times=1", "413,records=3,times=3"] {
+                try await setMode(mode, at: factory.sinkAddress)
+                try await waitForModeOK(at: factory.sinkAddress)
+            }
+            let last = try await factory.waitForDelivery()
+            #expect(try await factory.status().outputs[0].lastError == nil)
+            #expect(try await factory.stop().exit == .code(0))
+            let tally = SinkTally(try factory.records(), through: last)
+            #expect(tally.missing == 0)
+            #expect(tally.duplicates == 0)
+        }
+
+        /// Waits until the mode has done what it was set to do.
+        private func waitForModeOK(at address: String) async throws {
+            let end = ContinuousClock.now + .seconds(60)
+            while ContinuousClock.now < end {
+                let run = try await runToEnd("/usr/bin/env", ["curl", "-s", "http://\(address)/status"])
+                if run.output.contains("\"mode\":\"ok\"") { return }
+                try await Task.sleep(for: .milliseconds(100))
+            }
+            Issue.record("the receiver's mode was never used up")
+        }
+
+        /// POSTs to the sink's control route with plain sockets.
+        private func setMode(_ mode: String, at address: String) async throws {
+            let run = try await runToEnd("/usr/bin/env", ["curl", "-s", "-f", "-d", mode, "http://\(address)/mode"])
+            try #require(run.exit == .code(0), "\(run.errors)")
+        }
     }
 }

@@ -15,6 +15,11 @@ import Testing
         SerialReader(name: "test", path: path, line: fast, timeout: timeout, time: SystemTime())
     }
 
+    /// Late replies never go out of date, however slow the machine is, or at once.
+    private static func reader(_ path: String, lateLimit: Duration) -> SerialReader {
+        SerialReader(name: "test", path: path, line: fast, timeout: timeout, lateLimit: lateLimit, time: SystemTime())
+    }
+
     private func ask(_ blocks: [Block] = [block], times: Int = 1, device: WireDevice) async throws -> [Visit] {
         try await withPtyDevice(device) { path in
             let reader = Self.reader(path)
@@ -101,7 +106,7 @@ import Testing
             (index == 0 ? [.pause(milliseconds: 350)] : []) + [.send(request.rtu(request.goodPDU))]
         }
         let visits = try await withPtyDevice(device) { path in
-            let reader = Self.reader(path)
+            let reader = Self.reader(path, lateLimit: .seconds(3600))
             let first = await reader.read([Block(.holding, 1, count: 1)], unit: 7)
             let second = await reader.read([Block(.holding, 2, count: 1)], unit: 7)
             #expect(reader.lastError?.code == .ambiguous)
@@ -110,6 +115,18 @@ import Testing
         }
         #expect(visits.map { $0.answers[0].outcome } == [.fault(.timeout), .fault(.timeout)])
         #expect(visits[1].requests == 0)
+    }
+
+    /// Hours later the reply is still the first request's: age alone clears nobody who can be asked something else.
+    @Test func lateReplyIsDroppedHoweverLateItComes() async throws {
+        let device = Self.tardy(at: 0)
+        try await withPtyDevice(device) { path in
+            let reader = Self.reader(path, lateLimit: .zero)
+            _ = await reader.read([Block(.holding, 100, count: 2)], unit: 7)
+            await persist(reader, Block(.holding, 200, count: 2))
+            await reader.close()
+        }
+        #expect(device.requests.prefix(2).map(\.count) == [2, 1])
     }
 
     @Test func lateReplyOfOneUnitDoesNotFailTheNext() async throws {

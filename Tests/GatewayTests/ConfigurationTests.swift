@@ -132,6 +132,7 @@ import Testing
                 #"meterd.toml:13:8: bus[1].baud: belongs to serial lines; remove it, tcp://192.0.2.1 is a network address"#,
                 #"meterd.toml:15:8: bus[2].name: "a" is taken by the bus at /meterd.toml:10; give it another name"#,
                 #"meterd.toml:16:7: bus[2].url: leads to the same place as bus "a"; put the devices on that bus, it shares the connection"#,
+                #"meterd.toml:19:7: device[0].bus: no bus is named "b"; did you mean "a"?"#,
                 #"meterd.toml:20:8: device[0].unit: 300 is outside 0 ... 255"#,
                 #"meterd.toml:22:8: device[0].role: "gird" is none of grid, load, pv, battery, genset, water, gas, heat, sensor; did you mean "grid"?"#,
                 #"meterd.toml:25:7: device[1].bus: no bus is named "b"; did you mean "a"?"#,

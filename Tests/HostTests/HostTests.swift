@@ -47,6 +47,52 @@ import Testing
     }
 }
 
+@Suite struct ThreadSleepTests {
+    @Test func tasksThatPreferTheThreadRunAndSleepOnIt() async throws {
+        let thread = ThreadExecutor(name: "sleeper")
+        let time = ThreadTime(on: thread)
+        await withTaskExecutorPreference(thread.tasks) {
+            #expect(thread.isIsolatingCurrentContext() == true)
+            let start = time.uptime()
+            try? await time.sleep(until: start + .milliseconds(5))
+            #expect(time.uptime() - start >= .milliseconds(5))
+            #expect(thread.isIsolatingCurrentContext() == true)
+        }
+        thread.stop()
+    }
+
+    @Test func sleepersWakeInTheOrderOfTheirDeadlines() async throws {
+        let thread = ThreadExecutor(name: "sleeper")
+        let start = SystemTime().uptime()
+        let order = await withTaskGroup(of: Int.self) { group in
+            for turn in [3, 1, 2] {
+                group.addTask(executorPreference: thread.tasks) {
+                    try? await thread.sleep(until: start + .milliseconds(50 * turn))
+                    return turn
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(order == [1, 2, 3])
+        thread.stop()
+    }
+
+    @Test(.timeLimit(.minutes(1))) func cancellingOrStoppingEndsEverySleep() async throws {
+        let thread = ThreadExecutor(name: "sleeper")
+        let far = SystemTime().uptime() + .seconds(3600)
+        for round in 0..<200 {
+            let task = Task(executorPreference: round % 2 == 0 ? thread.tasks : nil) { try await thread.sleep(until: far) }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+        }
+        let sleeping = Task { try await thread.sleep(until: far) }
+        let onIt = Task(executorPreference: thread.tasks) { try await thread.sleep(until: far) }
+        thread.stop()
+        await #expect(throws: CancellationError.self) { try await onIt.value }
+        await #expect(throws: CancellationError.self) { try await sleeping.value }
+    }
+}
+
 @Suite struct SystemTimeTests {
     @Test func theClocksMoveForwardAndTheKernelSaysWhatItKnows() async throws {
         let time = SystemTime()

@@ -31,6 +31,22 @@ enum House {
         try FileManager.default.contentsOfDirectory(atPath: sources).filter { !swiftFiles(under: sources + "/" + $0).isEmpty }.sorted()
     }
 
+    /// The C library and the small Foundation belong to the language here.
+    static let ownLanguage: Set = ["Glibc", "FoundationEssentials"]
+
+    /// The names of everything that the files of a module import.
+    static func imports(of module: String) throws -> Set<String> {
+        var names: Set<String> = []
+        for file in swiftFiles(under: sources + "/" + module) {
+            for line in try lines(file) where line.first?.isWhitespace == false && !line.hasPrefix("//") {
+                let words = line.split(separator: " ")
+                guard let at = words.firstIndex(of: "import"), at <= 2, words.count > at + 1 else { continue }
+                names.insert(String(words[at + 1].split(separator: ".")[0]))
+            }
+        }
+        return names
+    }
+
     static func lines(_ file: String) throws -> [Substring] {
         try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n", omittingEmptySubsequences: false)
     }
@@ -58,17 +74,50 @@ extension StringProtocol {
     @Test func noModuleImportsWhatItsRowDoesNotName() throws {
         let allowed = try House.allowedImports()
         for module in try House.modules() {
-            // The C library and the small Foundation belong to the language here.
-            let rights = (allowed[module] ?? []).union(["Glibc", "FoundationEssentials", "Synchronization"])
-            for file in House.swiftFiles(under: House.sources + "/" + module) {
-                for line in try House.lines(file) {
-                    let words = line.split(separator: " ")
-                    guard let at = words.firstIndex(of: "import"), at <= 2, line.first?.isWhitespace == false, !line.hasPrefix("//"),
-                        words.count > at + 1
-                    else { continue }
-                    let name = String(words[at + 1].split(separator: ".")[0])
-                    #expect(rights.contains(name), "\(file): \(module) may not import \(name)")
+            let rights = (allowed[module] ?? []).union(House.ownLanguage)
+            for name in try House.imports(of: module) {
+                #expect(rights.contains(name), "\(module) may not import \(name)")
+            }
+        }
+    }
+
+    /// The walk of one reading names files; each is there.
+    @Test func theWalkThroughTheFilesIsTrue() throws {
+        let text = try String(contentsOfFile: Products.repository + "/ARCHITECTURE.md", encoding: .utf8)
+        let rows = text.split(separator: "\n").filter { $0.hasPrefix("| ") && $0.contains(".swift") }
+        #expect(rows.count >= 8)
+        for row in rows {
+            let cells = row.split(separator: "|").map { $0.trimmed }
+            var module = ""
+            for name in try #require(cells.last).quoted {
+                // A name without a module is in the module named before it.
+                let parts = name.split(separator: "/").map(String.init)
+                if parts.count > 1, try House.modules().contains(parts[0]) { module = parts[0] }
+                let found = House.swiftFiles(under: House.sources + "/" + module).contains { $0.hasSuffix("/" + name) }
+                #expect(found, "ARCHITECTURE.md names \(name), which is not in \(module)")
+            }
+            for word in cells[1].quoted {
+                let name = String(word.prefix { $0 != "(" && $0 != "=" }.split(separator: ".").last ?? "")
+                guard !name.isEmpty, name.first?.isLetter == true, !word.contains("=") else { continue }
+                let known = try House.swiftFiles(under: House.sources).contains {
+                    try String(contentsOfFile: $0, encoding: .utf8).contains(name)
                 }
+                #expect(known, "ARCHITECTURE.md speaks of \(word), which is nowhere")
+            }
+        }
+    }
+
+    /// What a module imports it also declares, so that it does not build by the grace of another's dependencies.
+    @Test func everyImportIsADeclaredDependency() throws {
+        let whole = try String(contentsOfFile: Products.repository + "/Package.swift", encoding: .utf8)
+        let manifest = whole[try #require(whole.firstRange(of: "    targets: [")).upperBound...]
+        for module in try House.modules() {
+            let forms = ["name: \"\(module)\", dep", "name: \"\(module)\",\n"]
+            let start = try #require(forms.compactMap { manifest.firstRange(of: $0) }.first, "\(module) is no target")
+            let rest = manifest[start.upperBound...]
+            let end = ["arget(", "ystemLibrary("].compactMap { rest.firstRange(of: $0)?.lowerBound }.min() ?? rest.endIndex
+            for name in try House.imports(of: module) where !House.ownLanguage.contains(name) {
+                #expect(rest[..<end].contains("\"\(name)\""), "\(module) imports \(name) and does not declare it in Package.swift")
             }
         }
     }
@@ -127,7 +176,7 @@ extension StringProtocol {
         #expect(formatter.exit == .code(0), "\(formatter.errors.prefix(4000))")
     }
 
-    @Test func noPathOfAMachineAndNoUnfinishedWordIsCommitted() throws {
+    @Test func noUnfinishedWordIsCommitted() throws {
         let unfinished = ["TO" + "DO", "FIX" + "ME", "X" + "XX"]
         for file in House.swiftFiles(under: House.sources) {
             for line in try House.lines(file) {

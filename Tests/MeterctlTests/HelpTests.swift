@@ -29,6 +29,7 @@ import Testing
         USAGE: meterctl <subcommand>
 
         OPTIONS:
+          --version               Show the version.
           -h, --help              Show help information.
 
         SUBCOMMANDS:
@@ -60,6 +61,7 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --version               Show the version.
           -h, --help              Show help information.
 
         Example:
@@ -77,6 +79,7 @@ import Testing
                                   none.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --version               Show the version.
           -h, --help              Show help information.
 
         Example:
@@ -101,6 +104,7 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --version               Show the version.
           -h, --help              Show help information.
 
         Example:
@@ -118,6 +122,7 @@ import Testing
                                   none.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --version               Show the version.
           -h, --help              Show help information.
 
         Example:
@@ -129,6 +134,7 @@ import Testing
         USAGE: meterctl config <subcommand>
 
         OPTIONS:
+          --version               Show the version.
           -h, --help              Show help information.
 
         SUBCOMMANDS:
@@ -154,6 +160,7 @@ import Testing
         OPTIONS:
           --json                  Print the verdict as JSON:
                                   {"valid":...,"file":...,"problems":[...]}.
+          --version               Show the version.
           -h, --help              Show help information.
 
         Example:

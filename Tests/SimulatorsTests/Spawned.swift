@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 
 /// Another program, with its stdout on a pipe; killed when nobody holds it any more.
 final class Spawned {
@@ -16,7 +17,7 @@ final class Spawned {
         posix_spawn_file_actions_init(&actions)
         posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
         posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO)
-        posix_spawn_file_actions_addclose(&actions, ends[0])
+        closeInherited(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) }
         words.append(nil)

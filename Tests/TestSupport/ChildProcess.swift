@@ -42,6 +42,7 @@ package final class ChildProcess: @unchecked Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, standardOutput, O_WRONLY | O_CREAT | O_APPEND, 0o644)
         posix_spawn_file_actions_addopen(&actions, 2, standardError, O_WRONLY | O_CREAT | O_APPEND, 0o644)
+        closeInherited(&actions)
         var variables = environment
         for name in ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR"] where variables[name] == nil {
             if let value = getenv(name) { variables[name] = String(cString: value) }
@@ -84,6 +85,12 @@ package final class ChildProcess: @unchecked Sendable {
         guard waitpid(processID, &status, WNOHANG) == processID else { return nil }
         ended = status & 0x7F == 0 ? .code(status >> 8 & 0xFF) : .signal(status & 0x7F)
         return ended
+    }
+
+    /// SIGTERM, and waits for the end.
+    package func stop() async throws {
+        signal(SIGTERM)
+        if await exit() == .running { throw SpawnError(description: "\(standardError): it does not end on SIGTERM") }
     }
 
     /// Waits for its end, at most for `bound`.
@@ -176,6 +183,12 @@ package enum TextFile {
         defer { fclose(file) }
         fputs(text, file)
     }
+}
+
+/// Lets the child start without the descriptors of the tests: NIO opens sockets without O_CLOEXEC, and a listening socket that a child
+/// holds stays open when the test closes it.
+package func closeInherited(_ actions: inout posix_spawn_file_actions_t) {
+    for descriptor in Int32(3)..<1024 { posix_spawn_file_actions_addclose(&actions, descriptor) }
 }
 
 private func withCStrings<Result>(_ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result) -> Result {

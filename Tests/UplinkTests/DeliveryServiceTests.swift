@@ -157,12 +157,14 @@ import Testing
         let broken = RecordingUpstream()
         let service = service(outbox, broken)
         await running(service) {
+            while service.status.state != .retrying { await Task.yield() }
+            #expect(service.status.lastError?.contains("the store does not answer") == true)
             await time.step()
             await time.step()
             await outbox.settled(through: 3)
         }
         #expect(await outbox.accepted == 3)
-        #expect(service.status.lastError?.contains("the store does not answer") == true)
+        #expect(service.status.lastError == nil)
     }
 
     @Test func aFateThatCannotBeWrittenDownIsWrittenLaterWithoutSendingAgain() async {
@@ -204,7 +206,7 @@ import Testing
         #expect(service.status.failingSince == nil)
     }
 
-    @Test func aSliceIsSettledAsOneAndItsBeginningWhenStopped() async {
+    @Test func aSliceIsSettledAsOneOrNotAtAll() async {
         let outbox = MemoryOutbox((1...8).map { Plant.poll($0) })
         let upstream = RecordingUpstream { batch in
             if batch.records.count > 4 { return .tooLarge(reason: "413") }
@@ -215,10 +217,11 @@ import Testing
             await upstream.received(3)
             #expect(await outbox.cursor == 0)
         }
-        // The second half was never taken: it comes again, as a range of its own.
-        #expect(await outbox.cursor == 4)
-        #expect(await outbox.accepted == 3)
-        #expect(await outbox.deadLetters == [Rejection(seq: 2, reason: "no")])
+        // The second half has no answer: the slice comes again in the same parts with the same ids, so that the receiver can tell what
+        // it has. Settling the first half alone would shift the ranges of the rest.
+        #expect(await outbox.cursor == 0)
+        #expect(await outbox.accepted == 0)
+        #expect(await outbox.deadLetters.isEmpty)
     }
 
     @Test func theHeartbeatMovesWhileWaitingAndIsBoundedWhileSending() async {

@@ -52,7 +52,8 @@ import Testing
         batch.historical = true
         #expect(
             text(batch)
-                == #"{"version":1,"gateway":"gw-017","batch":{"id":"gw-017/2f6e/1041-1041","output":"park","first":1041,"last":1041,"historical":true},"#
+                == #"{"version":1,"gateway":"gw-017","batch":{"id":"gw-017/2f6e/1041-1041","output":"park","#
+                + #""first":1041,"last":1041,"historical":true},"#
                 + #""readings":[{"seq":1041,"device":"main","time":1795459200123,"clock":"S","values":{"voltage_l1":30.2}}]}"#)
     }
 

@@ -56,7 +56,11 @@ actor WireServer {
     ) async throws -> Result {
         let server = try WireServer(reply)
         return try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await server.run() }
+            group.addTask {
+                await server.run()
+                // Only now: a thread that ended before the run was queued would never run it.
+                server.thread.stop()
+            }
             defer { server.stop() }
             return try await body(server)
         }
@@ -64,7 +68,6 @@ actor WireServer {
 
     private nonisolated func stop() {
         shutdown(listener, Int32(SHUT_RDWR))
-        thread.stop()
     }
 
     private func run() {

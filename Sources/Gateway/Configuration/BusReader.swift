@@ -7,7 +7,7 @@ struct BusReader {
 
     init(_ table: TomlReader) { self.table = table }
 
-    private static let rates = [1200, 2400, 4800, 9600, 14_400, 19_200, 28_800, 38_400, 57_600, 76_800, 115_200, 230_400, 460_800, 921_600]
+    private static let rates = [1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600]
 
     func read() -> BusDescription? {
         let name = table.name("name")
@@ -125,6 +125,14 @@ extension BusAddress {
 }
 
 extension TomlReader {
+    /// An absolute path, or nil with the problem noted: a daemon's working directory is nobody's home.
+    func path(_ key: String) -> String? {
+        guard let text = string(key, example: "\"/...\"") else { return nil }
+        if text.hasPrefix("/"), text.utf8.count > 1, !text.utf8.contains(0) { return text }
+        problem(key, "\"\(text)\" is no absolute path; begin it with /")
+        return nil
+    }
+
     /// A name as the contract wants it, `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, or nil with the problem noted.
     func name(_ key: String, required: Bool = true) -> String? {
         guard let text = string(key, required: required, example: "\"line-1\"") else { return nil }

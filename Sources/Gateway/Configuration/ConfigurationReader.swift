@@ -19,7 +19,15 @@ extension Configuration {
     /// The files that make up a configuration, in the order in which they are read.
     private static func files(main: String, log: TomlReader.ProblemLog) -> [String] {
         let directory = URL(filePath: main).deletingLastPathComponent().appending(path: "conf.d").path
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        var names: [String] = []
+        if FileManager.default.fileExists(atPath: directory) {
+            do {
+                names = try FileManager.default.contentsOfDirectory(atPath: directory)
+            } catch {
+                let text = "cannot be read; give the user that runs meterd the right to, or remove it"
+                log.add(Problem(file: directory, place: nil, key: "", text: text))
+            }
+        }
         let parts = names.filter { $0.hasSuffix(".toml") && !$0.hasPrefix(".") }.sorted().map { directory + "/" + $0 }
         if parts.count > ConfigurationLimits.files {
             log.add(
@@ -62,7 +70,12 @@ private struct ConfigurationReader {
         if let table = root.table("gateway") { readGateway(table) }
         if let table = root.table("journal") { readJournal(table) }
         if let table = root.table("api") {
-            if let socket = table.string("socket") { configuration.api.socket = socket }
+            if let socket = table.path("socket") {
+                configuration.api.socket = socket
+                if socket.utf8.count > SocketFile.pathBytesLimit {
+                    table.problem("socket", "has \(socket.utf8.count) bytes; a socket's path has at most \(SocketFile.pathBytesLimit)")
+                }
+            }
             table.finish()
         }
         for table in root.tables("bus") {
@@ -71,7 +84,7 @@ private struct ConfigurationReader {
             table.finish()
         }
         for table in root.tables("device") {
-            if let device = DraftDevice(table) { devices.append((device, table)) }
+            devices.append((DraftDevice(table), table))
             table.finish()
         }
         for table in root.tables("output") {
@@ -86,12 +99,12 @@ private struct ConfigurationReader {
         if let site = table.string("site") { configuration.gateway.site = site }
         if let zone = table.string("timezone") {
             configuration.gateway.timezone = zone
-            if zone.hasPrefix("/") || zone.contains("..") || !FileManager.default.fileExists(atPath: "/usr/share/zoneinfo/" + zone) {
+            if zone.isEmpty || zone.hasPrefix("/") || zone.contains("..") || !TextFile.isRegular("/usr/share/zoneinfo/" + zone) {
                 table.problem(
                     "timezone", "\"\(zone)\" is no time zone; write one of `timedatectl list-timezones`, such as \"Asia/Ho_Chi_Minh\"")
             }
         }
-        if let directory = table.string("data_directory") { configuration.gateway.dataDirectory = directory }
+        if let directory = table.path("data_directory") { configuration.gateway.dataDirectory = directory }
         if let path = table.strings("profile_path") { configuration.gateway.profilePath = path }
         table.finish()
     }
@@ -107,7 +120,7 @@ private struct ConfigurationReader {
 
     mutating func finish() -> Configuration {
         unique(buses.map { ($0.bus.name, $0.at) }, "bus")
-        unique(devices.map { ($0.device.name, $0.at) }, "device")
+        unique(devices.compactMap { draft in draft.device.name.map { ($0, draft.at) } }, "device")
         unique(outputs.map { ($0.output.name, $0.at) }, "output")
         checkEndpoints()
         checkAddresses()
@@ -154,54 +167,47 @@ private struct ConfigurationReader {
         var counts: [String: Int] = [:]
         let serial = Set(buses.filter { $0.bus.address.isLine }.map(\.bus.name))
         for (device, table) in devices {
-            if !busNames.contains(device.bus) {
-                table.problem("bus", "no bus is named \"\(device.bus)\"" + Spelling.hint(device.bus, among: busNames))
+            guard let bus = device.bus else { continue }
+            guard busNames.contains(bus) else {
+                table.problem("bus", "no bus is named \"\(bus)\"" + Spelling.hint(bus, among: busNames))
                 continue
             }
-            if let earlier = first[device.bus]?[device.unit] {
-                table.problem("unit", "\(device.unit) on bus \"\(device.bus)\" is device \"\(earlier)\"; each needs an address of its own")
+            counts[bus, default: 0] += 1
+            if counts[bus] == ConfigurationLimits.devicesPerBus + 1 {
+                table.problem("bus", "more than \(ConfigurationLimits.devicesPerBus) devices on \"\(bus)\"")
             }
-            if serial.contains(device.bus), !(1...247).contains(device.unit) {
-                table.problem("unit", "\(device.unit) is outside 1 ... 247, the addresses of a serial line")
+            guard let unit = device.unit else { continue }
+            if let earlier = first[bus]?[unit] {
+                table.problem("unit", "\(unit) on bus \"\(bus)\" is device \"\(earlier)\"; each needs an address of its own")
             }
-            first[device.bus, default: [:]][device.unit] = device.name
-            counts[device.bus, default: 0] += 1
-            if counts[device.bus] == ConfigurationLimits.devicesPerBus + 1 {
-                table.problem("bus", "more than \(ConfigurationLimits.devicesPerBus) devices on \"\(device.bus)\"")
+            if serial.contains(bus), !(1...247).contains(unit) {
+                table.problem("unit", "\(unit) is outside 1 ... 247, the addresses of a serial line")
             }
+            first[bus, default: [:]][unit] = device.name ?? "at line \(table.place.line)"
         }
     }
 }
 
-/// A device as written, before its profile is known.
+/// A device as written, before its profile is known. What is missing or wrong is nil, and its problem is noted.
 private struct DraftDevice {
-    var name: String
-    var bus: String
-    var unit: UInt8
-    var role: Role
-    var profile: String
-    var invert: Bool
-    var periods: [PointClass: Duration]
+    let name: String?
+    let bus: String?
+    let unit: UInt8?
+    let role: Role?
+    let profile: String?
+    let invert: Bool
+    var periods: [PointClass: Duration] = [.once: .zero]
 
-    init?(_ table: TomlReader) {
-        let name = table.name("name")
-        let bus = table.string("bus", required: true, example: "\"line-1\"")
-        let unit = table.integer("unit", in: 0...255, required: true)
-        let profile = table.string("profile", required: true, example: "\"eastron-sdm630\"")
-        let role = table.choice("role", of: Role.self, required: true)
-        let invert = table.boolean("invert") ?? false
-        var periods: [PointClass: Duration] = [.once: .zero]
+    init(_ table: TomlReader) {
+        name = table.name("name")
+        bus = table.string("bus", required: true, example: "\"line-1\"")
+        unit = table.integer("unit", in: 0...255, required: true).map { UInt8($0) }
+        profile = table.string("profile", required: true, example: "\"eastron-sdm630\"")
+        role = table.choice("role", of: Role.self, required: true)
+        invert = table.boolean("invert") ?? false
         let bounds: ClosedRange<Duration> = .milliseconds(100) ... .seconds(86_400)
         periods[.live] = DraftDevice.period(table, "live", standard: .seconds(1), bounds)
         periods[.slow] = DraftDevice.period(table, "slow", standard: .seconds(60), bounds)
-        guard let name, let bus, let unit, let profile, let role else { return nil }
-        self.name = name
-        self.bus = bus
-        self.unit = UInt8(unit)
-        self.role = role
-        self.profile = profile
-        self.invert = invert
-        self.periods = periods
     }
 
     /// The period of a class; nil when it is "off".
@@ -210,54 +216,20 @@ private struct DraftDevice {
         return table.duration(key, in: bounds, example: "\"\(Measures.text(standard))\" or \"off\"") ?? standard
     }
 
+    /// The whole device; nil when something of it is missing or wrong.
     func resolve(_ library: inout ProfileLibrary, log: TomlReader.ProblemLog, at table: TomlReader) -> Configuration.Device? {
+        guard let profile else { return nil }
         switch library.profile(profile, log: log) {
         case .found(let found, let text):
+            guard let name, let bus, let unit, let role else { return nil }
             return Configuration.Device(
                 name: name, bus: bus, unit: unit, role: role, profile: found, profileText: text, invert: invert, periods: periods)
         case .missing(let names):
             table.problem(
-                "profile",
-                "no profile \"\(profile)\" in \(library.path.joined(separator: ", "))" + Spelling.hint(profile, among: names))
+                "profile", "no profile \"\(profile)\" in \(library.path.joined(separator: ", "))" + Spelling.hint(profile, among: names))
             return nil
         case .faulty:
             return nil  // its own problems are noted
         }
-    }
-}
-
-private struct OutputReader {
-    let table: TomlReader
-
-    init(_ table: TomlReader) { self.table = table }
-
-    func read() -> Configuration.Output? {
-        let name = table.name("name")
-        let type = table.choice("type", of: Configuration.OutputType.self, required: true)
-        let url = table.string("url", required: true, example: "\"https://host/path\"")
-        let tokenFile = table.string("token_file")
-        let records = table.integer("batch_records", in: 1...10_000)
-        let bytes = table.size("batch_bytes", in: (1 << 10)...(16 << 20), example: "\"256KiB\"")
-        let age = table.duration("batch_age", in: .zero ... .seconds(3600))
-        let timeout = table.duration("timeout", in: .seconds(1) ... .seconds(300), example: "\"30s\"")
-        if let url, !OutputReader.isHTTP(url) {
-            table.problem(
-                "url", "\"\(url)\" is no http:// or https:// address; write one such as \"https://ingest.example.org/v1/batches\"")
-        }
-        if let tokenFile, !FileManager.default.isReadableFile(atPath: tokenFile) {
-            table.problem("token_file", "\(tokenFile) cannot be read; create it, readable for the user that runs meterd")
-        }
-        guard let name, let type, let url else { return nil }
-        var output = Configuration.Output(name: name, type: type, url: url, tokenFile: tokenFile)
-        if let records { output.batchRecords = records }
-        if let bytes { output.batchBytes = bytes }
-        if let age { output.batchAge = age }
-        if let timeout { output.timeout = timeout }
-        return output
-    }
-
-    private static func isHTTP(_ text: String) -> Bool {
-        guard let url = URL(string: text), let scheme = url.scheme, let host = url.host() else { return false }
-        return ["http", "https"].contains(scheme.lowercased()) && !host.isEmpty && url.user == nil
     }
 }

@@ -13,6 +13,12 @@ enum TextFile {
         }
     }
 
+    /// True for a regular file, or a link to one.
+    static func isRegular(_ path: String) -> Bool {
+        var facts = stat()
+        return stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFREG
+    }
+
     private struct Refusal: Error { var text: String }
 
     private static func content(_ path: String, limit: Int) throws(Refusal) -> String {

@@ -16,7 +16,7 @@ package struct LocalAPIServer: Service {
     static let headerBytesLimit = 16 * 1024
     /// A connection without a request is closed after this.
     static let idleTimeout = TimeAmount.seconds(60)
-    static let stopGrace = Duration.milliseconds(500)
+    static let stopGrace = Duration.milliseconds(200)
 
     private let api: LocalAPI
     private let socket: String

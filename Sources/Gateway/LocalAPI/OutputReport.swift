@@ -9,9 +9,9 @@ package struct OutputReport: Hashable, Sendable {
         case idle
         /// The receiver cannot be reached or is busy; it is tried again.
         case retrying
-        /// Someone stopped it.
+        /// Our credentials or address are refused: someone must act.
         case paused
-        /// The receiver refuses us, and will until someone acts.
+        /// The receiver refuses every record.
         case blocked
     }
 

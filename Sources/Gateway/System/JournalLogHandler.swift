@@ -31,6 +31,9 @@ package struct JournalLogHandler: LogHandler {
         let facts = metadata.merging(event.metadata ?? [:]) { $1 }
         let line = JournalLogHandler.line(event.level, event.message.description, facts, prefixed ? nil : time.wall())
         let bytes = Array(line.utf8)
+        // A pipe that nobody drains must not hold up a bus: the line is dropped.
+        var stderr = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
+        guard poll(&stderr, 1, 0) > 0 else { return }
         var sent = 0
         while sent < bytes.count {
             let count = bytes[sent...].withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }

@@ -13,7 +13,8 @@ final class DeliveryReport: Sendable {
             switch self {
             case .unavailable: .retrying
             case .unauthorized: .paused
-            case .blocked, .store: .blocked
+            case .store: .retrying
+            case .blocked: .blocked
             }
         }
     }
@@ -71,6 +72,7 @@ final class DeliveryReport: Sendable {
                 $0.status.lastError = refusal
             } else {
                 $0.status.lastSuccess = wall
+                $0.status.lastError = nil
             }
         }
         // A receiver that refuses everything still does so with each answer; only one that takes something is well again.

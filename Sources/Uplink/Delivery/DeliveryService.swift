@@ -12,6 +12,8 @@ package actor DeliveryService {
     static let turn: Duration = .seconds(30)
     /// What a turn may take beyond the wait it announced.
     static let slack: Duration = .seconds(30)
+    /// What the store may take for an answer: a flush on a slow card stalls.
+    static let storePatience: Duration = .seconds(90)
     /// The shortest wait, whatever the store says.
     static let shortestWait: Duration = .milliseconds(50)
     /// Rejections are logged at most this often; the lines carry how many there were.
@@ -85,13 +87,12 @@ package actor DeliveryService {
                 await storeFailed(error)
             }
         }
-        await writeBeginning()
         await upstream.close()
     }
 
     /// - Throws: what the store throws; then nothing was changed, and the same action is to be done again.
     private func perform(_ action: DeliveryPlan.Action) async throws -> DeliveryPlan.Action {
-        report.beat(for: DeliveryService.slack)
+        report.beat(for: DeliveryService.storePatience)
         switch action {
         case .load:
             return try await load()
@@ -236,12 +237,6 @@ package actor DeliveryService {
         report.end(.store)
         report.settled(accepted: fate.accepted, rejected: all)
         fate = Fate()
-    }
-
-    /// Told to stop within a slice: what of it was taken need not be sent twice. Failing that, it is, with the same ids.
-    private func writeBeginning() async {
-        guard fate.records > 0, fate.records < records.count else { return }
-        try? await write(through: records[fate.records - 1].seq)
     }
 
     private func storeFailed(_ error: any Error) async {

@@ -7,17 +7,17 @@ package struct DeliveryStatus: Hashable, Sendable {
         case delivering
         /// All is handed on, or waits to fill a batch. Next: delivering.
         case idle
-        /// The receiver is not reachable or said to come later: heals by itself. Next: delivering.
+        /// The receiver is not reachable or said to come later, or the store does not answer: heals by itself. Next: delivering.
         case retrying
         /// Credentials or URL are refused: someone must act. Next: delivering.
         case paused
-        /// Everything is refused, or the store does not take the fate of a batch. Next: delivering.
+        /// Everything is refused. Next: delivering.
         case blocked
     }
 
     package var state = State.idle
     package var lastSuccess: Timestamp?
-    /// The last failure in words; stays after it is over.
+    /// Why the last batch was not taken; nil once one is.
     package var lastError: String?
     /// When the failure that still stands began; nil when none does.
     package var failingSince: Timestamp?

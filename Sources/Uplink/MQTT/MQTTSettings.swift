@@ -49,6 +49,7 @@ package struct MQTTSettings: Hashable, Sendable {
     package var host: String
     package var port: UInt16
     package var version: Version
+    /// What the broker knows us by; each connection to it has its own.
     package var clientID: String
     package var login: Login?
     package var tls: TLS?
@@ -77,6 +78,13 @@ package struct MQTTSettings: Hashable, Sendable {
         self.layout = layout
         self.availability = availability
         self.discovery = discovery
+    }
+
+    /// With this client id, unless it has one.
+    package func named(_ clientID: String) -> MQTTSettings {
+        var settings = self
+        if settings.clientID.isEmpty { settings.clientID = clientID }
+        return settings
     }
 
     /// A topic with its places filled in: `{gateway}`, `{device}` and `{role}`. A name never brings a level or a wildcard of its own.
