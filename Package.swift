@@ -95,7 +95,7 @@ let package = Package(
         .testTarget(name: "StoreTests", dependencies: ["Store"]),
         .testTarget(name: "UplinkTests", dependencies: ["Uplink", "Store", "Simulators", "TestSupport"]),
         .testTarget(name: "SimulatorsTests", dependencies: ["Simulators", "CModbus", "TestSupport"]),
-        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Simulators", "TestSupport"]),
+        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Uplink", "Simulators", "TestSupport"]),
         .testTarget(
             name: "MeterctlTests",
             dependencies: ["meterctl", "Gateway", "TestSupport", .product(name: "NIOPosix", package: "swift-nio")]),
