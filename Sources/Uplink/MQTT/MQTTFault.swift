@@ -37,7 +37,7 @@ enum MQTTFault: Error, Hashable {
     }
 
     /// The same sentences as the HTTP outputs have, from OpenSSL's words in the log.
-    private static func tls(_ log: String, _ host: String) -> String? {
+    static func tls(_ log: String, _ host: String) -> String? {
         let marks = [
             (
                 "certificate verify failed",
@@ -45,6 +45,7 @@ enum MQTTFault: Error, Hashable {
             ),
             ("host name verification failed", "the broker's TLS certificate is for another host name than \(host)"),
             ("wrong version number", "the broker does not speak TLS at this port; check the output's url"),
+            ("unexpected eof", "the broker ended the TLS handshake; check that the port speaks TLS"),
             ("packet length too long", "the broker does not speak TLS at this port; check the output's url"),
             ("certificate required", "the broker wants a TLS client certificate"),
             ("unknown ca", "the broker does not trust our TLS certificate"),

@@ -45,6 +45,9 @@ final class MQTTSession: @unchecked Sendable {
 
     /// Messages on the way at a time; brokers take 20 and more by default, and MQTT 5 brokers say less when they want less.
     private static let window: Int32 = 20
+    /// The goodbye has 60 turns of 5 ms to get out.
+    private static let goodbyeTurns = 60
+    private static let goodbyeTurn: Int32 = 5
     private static let library: Void = { mosquitto_lib_init() }()
 
     private let client: OpaquePointer
@@ -90,6 +93,8 @@ final class MQTTSession: @unchecked Sendable {
         guard looping else { return }
         looping = false
         mosquitto_disconnect(client)
+        // The library closes the socket once the goodbye is out; without it the broker would publish the will.
+        for _ in 0..<MQTTSession.goodbyeTurns where mosquitto_socket(client) >= 0 { poll(nil, 0, MQTTSession.goodbyeTurn) }
         // A peer that takes no more bytes must not hold up the thread's end.
         let socket = mosquitto_socket(client)
         if socket >= 0 { shutdown(socket, Int32(SHUT_RD)) }
@@ -222,12 +227,21 @@ final class MQTTSession: @unchecked Sendable {
     }
 
     private func disconnected(_ code: Int32) {
-        let log = state.withLock { $0.log }
+        let (log, greeted) = state.withLock { state in
+            if case .connecting = state.phase { (state.log, false) } else { (state.log, true) }
+        }
         // Codes from 0x80 on are the broker's own words in MQTT 5.
         let fault: MQTTFault =
-            code >= 0x80
-            ? .dropped("the broker ended the connection: \(String(cString: mosquitto_reason_string(code)).lowercased())")
-            : .library(code, log: log, host: settings.host)
+            if code >= 0x80 {
+                .dropped("the broker ended the connection: \(String(cString: mosquitto_reason_string(code)).lowercased())")
+            } else if !greeted, let tls = settings.tls {
+                // TLS 1.3 says no to a certificate, or to none, only after the handshake, and the library does not pass it on.
+                .unavailable(
+                    "the broker ended the TLS connection at once; it may "
+                        + (tls.certificate == nil ? "want a TLS client certificate" : "not trust our TLS client certificate"))
+            } else {
+                .library(code, log: log, host: settings.host)
+            }
         finish(fault)
         // Else the thread would connect again by itself.
         mosquitto_disconnect(client)
@@ -242,8 +256,14 @@ final class MQTTSession: @unchecked Sendable {
         if let (continuation, faults) = done { continuation.resume(returning: faults) }
     }
 
+    /// A handshake that fails is only told in the log: the thread then ends without a word.
     private func complained(_ text: String) {
-        state.withLock { $0.log = String(text.prefix(200)) }
+        let failed = state.withLock { state -> MQTTFault? in
+            state.log = String(text.prefix(200))
+            guard case .connecting = state.phase, settings.tls != nil else { return nil }
+            return MQTTFault.tls(text, settings.host).map { .unavailable($0) }
+        }
+        if let failed { finish(failed) }
     }
 
     private func finish(_ fault: MQTTFault) {
