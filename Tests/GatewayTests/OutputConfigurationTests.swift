@@ -103,7 +103,7 @@ import Uplink
                 == .file(FileUpstream.Settings(directory: "/srv/x", name: "o", format: .jsonl, rotateSize: 1 << 20, keepFiles: 9)))
     }
 
-    @Test func mistakesHaveTheirPlaceAndTheirCure() {
+    @Test func mistakesHaveTheirPlaceAndTheirCure() throws {
         #expect(
             problems(
                 """
@@ -142,8 +142,8 @@ import Uplink
                 ])
         #expect(
             problems("type = \"file\"\nurl = \"http://h\"") == [
-                "/meterd.toml:1:1: output[0].directory: is missing; add directory = \"/var/lib/meterd/export\"",
                 "/meterd.toml:1:1: output[0].format: is missing; add format = \"csv\"",
+                "/meterd.toml:1:1: output[0].directory: is missing; add directory = \"/var/lib/meterd/export\"",
                 "/meterd.toml:4:1: output[0].url: unknown key; remove it",
             ])
         #expect(
