@@ -35,6 +35,7 @@ let package = Package(
         .systemLibrary(name: "CModbus", pkgConfig: "libmodbus", providers: [.apt(["libmodbus-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CHost", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
         .target(name: "CToml"),
 
         .target(name: "Metering", dependencies: ["CToml"]),
@@ -51,7 +52,7 @@ let package = Package(
         .target(
             name: "Uplink",
             dependencies: [
-                "Metering", "Host", "Store",
+                "Metering", "Host", "Store", "CMosquitto",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -112,9 +113,9 @@ let package = Package(
         .testTarget(name: "HostTests", dependencies: ["Host"]),
         .testTarget(name: "FieldbusTests", dependencies: ["Fieldbus", "Simulators"]),
         .testTarget(name: "StoreTests", dependencies: ["Store", "CSQLite"]),
-        .testTarget(name: "UplinkTests", dependencies: ["Uplink", "Store", "Simulators"]),
+        .testTarget(name: "UplinkTests", dependencies: ["Uplink", "Store", "Simulators", "CMosquitto", "TestSupport"]),
         .testTarget(name: "SimulatorsTests", dependencies: ["Simulators", "CModbus", "TestSupport"]),
-        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Simulators", "TestSupport"]),
+        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Uplink", "Simulators", "TestSupport"]),
         .testTarget(
             name: "MeterctlTests",
             dependencies: ["Gateway", "TestSupport", .product(name: "NIOPosix", package: "swift-nio")]),

@@ -35,11 +35,18 @@ install_packages() {
         root=(sudo)
     fi
     "${root[@]}" apt-get update -q -o Acquire::Retries=3 >/dev/null || fail "apt-get update failed; see above"
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null \
-        || fail "apt-get install failed; see above"
+    (
+        # What is installed here is built with or tested with; 101 keeps Debian from starting services of it.
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e "$policy" ]; then
+            trap '"${root[@]}" rm -f "$policy"' EXIT
+            printf '#!/bin/sh\nexit 101\n' | "${root[@]}" install -m 755 /dev/stdin "$policy"
+        fi
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null
+    ) || fail "apt-get install failed; see above"
 }
 
-build_packages=(pkg-config libstdc++-12-dev libmodbus-dev libsqlite3-dev libtomlplusplus-dev zlib1g-dev)
+build_packages=(pkg-config libstdc++-12-dev libmodbus-dev libmosquitto-dev libsqlite3-dev libtomlplusplus-dev zlib1g-dev)
 
 # The programs as they are shipped: release, the Swift runtime linked in (Package.swift says how). Leaves their folder in $programs.
 build_programs() {

@@ -107,10 +107,13 @@ package struct Gateway: Sendable {
         _ output: Configuration.Output, _ configuration: Configuration, journalID: String, outbox: any Outbox, client: HTTPClient,
         time: any TimeSource, logger: Logger
     ) -> DeliveryService {
-        let upstream = HTTPUpstream(
-            HTTPUpstream.Settings(
-                url: output.url, token: output.tokenFile.map { TokenFile(path: $0) }, timeout: output.timeout, version: Gateway.version),
-            client: client, time: time)
+        let upstream: any Upstream =
+            switch output.target {
+            case .http(let settings): HTTPUpstream(settings, client: client, time: time)
+            case .mqtt(let settings):
+                MQTTUpstream(settings.named("meterd-\(configuration.gateway.id)-\(output.name)"), time: time)
+            case .file(let settings): FileUpstream(settings)
+            }
         let settings = DeliverySettings(
             gateway: configuration.gateway.id, site: configuration.gateway.site, output: output.name, journalID: journalID,
             batchRecords: output.batchRecords, batchBytes: output.batchBytes, batchAge: output.batchAge, requestTimeout: output.timeout,

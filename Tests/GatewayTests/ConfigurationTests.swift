@@ -3,6 +3,7 @@ import Gateway
 import Metering
 import TestSupport
 import Testing
+import Uplink
 
 @Suite struct ConfigurationTests {
     private let folder: String
@@ -91,7 +92,11 @@ import Testing
         let configuration = try load(text + "\ntoken_file = \"park.token\"")
         #expect(configuration.gateway.dataDirectory == folder + "/data")
         #expect(configuration.api.socket == folder + "/meterd.sock")
-        #expect(configuration.outputs[0].tokenFile == folder + "/park.token")
+        guard case .http(let settings) = configuration.outputs[0].target else {
+            Issue.record("\(configuration.outputs[0].target)")
+            return
+        }
+        #expect(settings.credentials == .token(TokenFile(path: folder + "/park.token")))
         #expect(problems(text.replacing("\"data\"", with: "\"\"")).contains { $0.contains("gateway.data_directory: is no path") })
     }
 

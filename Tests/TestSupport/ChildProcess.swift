@@ -47,10 +47,18 @@ package final class ChildProcess: @unchecked Sendable {
         for name in ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR"] where variables[name] == nil {
             if let value = getenv(name) { variables[name] = String(cString: value) }
         }
+        // Threads of the pool block all signals, and a child inherits that: SIGTERM would never reach it.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var noSignals = sigset_t()
+        sigemptyset(&noSignals)
+        posix_spawnattr_setsigmask(&attributes, &noSignals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var child: pid_t = 0
         let failure = withCStrings([path] + arguments) { arguments in
             withCStrings(variables.map { "\($0.key)=\($0.value)" }) { environment in
-                posix_spawnp(&child, path, &actions, nil, arguments, environment)
+                posix_spawnp(&child, path, &actions, &attributes, arguments, environment)
             }
         }
         guard failure == 0 else { throw SpawnError(description: "\(path): \(String(cString: strerror(failure)))") }

@@ -10,10 +10,13 @@ import Testing
 
 /// An upstream over a client of its own, closed at the end.
 func withUpstream<Result: Sendable>(
-    _ url: String, token: TokenFile? = nil, timeout: Duration = .seconds(20), _ body: (HTTPUpstream) async throws -> Result
+    _ url: String, token: TokenFile? = nil, format: HTTPUpstream.Format = .json, credentials: HTTPUpstream.Credentials? = nil,
+    compression: HTTPUpstream.Compression = .gzip, timeout: Duration = .seconds(20), _ body: (HTTPUpstream) async throws -> Result
 ) async throws -> Result {
     let client = HTTPClient(configuration: HTTPUpstream.clientConfiguration)
-    let settings = HTTPUpstream.Settings(url: url, token: token, timeout: timeout, version: "1.2.3")
+    let settings = HTTPUpstream.Settings(
+        url: url, format: format, credentials: credentials ?? token.map { .token($0) }, compression: compression, timeout: timeout,
+        version: "1.2.3")
     do {
         let result = try await body(HTTPUpstream(settings, client: client, time: SystemTime()))
         try await client.shutdown()

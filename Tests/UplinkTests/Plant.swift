@@ -1,3 +1,5 @@
+import FoundationEssentials
+import Glibc
 import Host
 import Logging
 import Metering
@@ -234,3 +236,9 @@ struct LogKeeper: LogHandler {
 
     func log(event: LogEvent) { lines.withLock { $0.append("\(event.level) \(event.message)") } }
 }
+
+func writeText(_ text: String, to path: String) throws {
+    try Data(text.utf8).write(to: URL(filePath: path))
+}
+
+func removeFile(_ path: String) { unlink(path) }

@@ -38,19 +38,6 @@ package struct Configuration: Sendable {
         }
     }
 
-    package struct Output: Hashable, Sendable {
-        package var name: String
-        package var type: OutputType
-        package var url: String
-        package var tokenFile: String?
-        package var batchRecords = 500
-        package var batchBytes = 256 << 10
-        package var batchAge: Duration = .seconds(5)
-        package var timeout: Duration = .seconds(30)
-    }
-
-    package enum OutputType: String, Hashable, Sendable, CaseIterable { case http }
-
     package var gateway: Gateway
     package var journal = Journal()
     package var api = API()

@@ -74,8 +74,8 @@ struct HTTPAnswer {
         retryAfter.flatMap { RetryAfter.parse($0, date: date, now: now) }
     }
 
-    /// `422: energy_active_import fell`: the status, and what the receiver said.
-    private var words: String {
+    /// `the receiver answered 422: energy fell`: the status, and what the receiver said.
+    var words: String {
         let text = HTTPAnswer.isWebPage(body.drop { $0 == 0x20 || (0x09...0x0D).contains($0) }) ? "" : HTTPAnswer.quote(body[...])
         return text.isEmpty ? "the receiver answered \(status)" : "the receiver answered \(status): \(text)"
     }

@@ -1,32 +1,62 @@
 import AsyncHTTPClient
+import FoundationEssentials
 import Host
 import Metering
 import NIOCore
 import NIOHTTP1
 
-/// Posts batches as gzipped JSON to one URL; docs/http-output.md is the contract. It follows no redirect and keeps no answer.
+/// Posts batches to one URL, as JSON (docs/http-output.md) or as line protocol (docs/outputs.md). It follows no redirect and keeps no
+/// answer.
 package actor HTTPUpstream: Upstream {
     package struct Settings: Hashable, Sendable {
         package var url: String
-        /// Sent as `Authorization: Bearer ...` when given.
-        package var token: TokenFile?
+        package var format: Format
+        package var credentials: Credentials?
+        package var compression: Compression
         /// From the first byte out to the last byte in, connection included.
         package var timeout: Duration
         /// The program's version, for `User-Agent: meterd/<version>`.
         package var version: String
 
-        package init(url: String, token: TokenFile? = nil, timeout: Duration = .seconds(30), version: String) {
+        package init(
+            url: String, format: Format = .json, credentials: Credentials? = nil, compression: Compression = .gzip,
+            timeout: Duration = .seconds(30), version: String
+        ) {
             self.url = url
-            self.token = token
+            self.format = format
+            self.credentials = credentials
+            self.compression = compression
             self.timeout = timeout
             self.version = version
+        }
+    }
+
+    package enum Format: Hashable, Sendable {
+        case json
+        case lineProtocol(LineProtocol)
+    }
+
+    package enum Compression: String, Hashable, Sendable, CaseIterable { case gzip, none }
+
+    /// What the `Authorization` header says. The secrets are read from their files for each request.
+    package enum Credentials: Hashable, Sendable {
+        /// `Bearer <token>`; the scheme is another word for some receivers.
+        case token(TokenFile, scheme: String = "Bearer")
+        case password(TokenFile, user: String)
+
+        func header() throws(TokenFile.Failure) -> String {
+            switch self {
+            case .token(let file, let scheme): return "\(scheme) \(try file.read())"
+            case .password(let file, let user):
+                return "Basic " + Data("\(user):\(try file.read(spaces: true))".utf8).base64EncodedString()
+            }
         }
     }
 
     private let settings: Settings
     private let client: HTTPClient
     private let time: any TimeSource
-    private var encoder = JSONBatchEncoder()
+    private var dialect: any HTTPDialect
     /// The records last measured, so that sending them does not encode them again.
     private var measured: (journalID: String, first: Int64, last: Int64, count: Int, bytes: [UInt8])?
 
@@ -35,6 +65,10 @@ package actor HTTPUpstream: Upstream {
         self.settings = settings
         self.client = client
         self.time = time
+        switch settings.format {
+        case .json: dialect = JSONDialect()
+        case .lineProtocol(let format): dialect = LineProtocolDialect(format)
+        }
     }
 
     /// How the shared client must be set up: no redirects, and a connection that cannot be made is known at once, as the plan does the
@@ -49,7 +83,7 @@ package actor HTTPUpstream: Upstream {
     }
 
     package func fitting(_ batch: Batch, bytes: Int) -> Int {
-        let (records, count) = encoder.records(of: batch, limit: bytes)
+        let (records, count) = dialect.records(of: batch, limit: bytes)
         if count > 0 { measured = (batch.journalID, batch.records[0].seq, batch.records[count - 1].seq, count, records) }
         return count
     }
@@ -57,21 +91,24 @@ package actor HTTPUpstream: Upstream {
     package func send(_ batch: Batch) async -> Settlement {
         var request = HTTPClientRequest(url: settings.url)
         request.method = .POST
-        request.headers = [
-            "Content-Type": "application/json", "Content-Encoding": "gzip", "Idempotency-Key": batch.id,
-            "User-Agent": "meterd/\(settings.version)", "Accept": "application/json",
-        ]
-        if let file = settings.token {
+        for (name, value) in dialect.headers(for: batch) { request.headers.add(name: name, value: value) }
+        request.headers.add(name: "User-Agent", value: "meterd/\(settings.version)")
+        if let credentials = settings.credentials {
             do throws(TokenFile.Failure) {
-                request.headers.add(name: "Authorization", value: "Bearer \(try file.read())")
+                request.headers.add(name: "Authorization", value: try credentials.header())
             } catch {
                 return .unauthorized(reason: "\(error)")
             }
         }
-        let body = Deflate.compress(encoder.frame(records(of: batch), of: batch), format: .gzip)
+        var body = dialect.frame(records(of: batch), of: batch)
+        if settings.compression == .gzip {
+            request.headers.add(name: "Content-Encoding", value: "gzip")
+            body = Deflate.compress(body, format: .gzip)
+        }
         request.body = .bytes(ByteBuffer(bytes: body))
         do {
-            return try await exchange(request).settlement(of: batch, now: time.wall())
+            let answer = try await exchange(request)
+            return dialect.settlement(of: answer, to: batch, now: time.wall())
         } catch {
             let sentence = TransportFault.sentence(error, timeout: settings.timeout)
             if TransportFault.isConfigurationFault(error) { return .unauthorized(reason: sentence) }
@@ -87,7 +124,7 @@ package actor HTTPUpstream: Upstream {
         {
             return measured.bytes
         }
-        return encoder.records(of: batch, limit: .max).bytes
+        return dialect.records(of: batch, limit: .max).bytes
     }
 
     /// The client's own deadline ends with the answer's head; this one bounds the body too.

@@ -16,18 +16,23 @@ package struct TokenFile: Hashable, Sendable {
         case tooLong(path: String)
         /// Empty, or with characters that no header may carry.
         case unusable(path: String)
+        /// Empty, or with characters that no password may carry.
+        case unusablePassword(path: String)
 
         package var description: String {
             switch self {
             case .unreadable(let path, let code): "the token file \(path) cannot be read: \(String(cString: strerror(code)))"
             case .tooLong(let path): "the token file \(path) is longer than \(TokenFile.sizeLimit) bytes"
             case .unusable(let path): "the token file \(path) must hold one line of printable ASCII characters without spaces"
+            case .unusablePassword(let path): "the password file \(path) must hold one line of text"
             }
         }
     }
 
     /// The content without white space at its ends.
-    package func read() throws(Failure) -> String {
+    ///
+    /// - Parameter spaces: true for passwords, which may hold spaces and any characters but control characters.
+    package func read(spaces: Bool = false) throws(Failure) -> String {
         let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard file >= 0 else { throw .unreadable(path: path, errno: errno) }
         defer { close(file) }
@@ -46,6 +51,12 @@ package struct TokenFile: Hashable, Sendable {
         func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
         var token = bytes[..<count].drop(while: isSpace)
         while let last = token.last, isSpace(last) { token.removeLast() }
+        if spaces {
+            guard !token.isEmpty, token.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }), let text = String(validating: token, as: UTF8.self) else {
+                throw .unusablePassword(path: path)
+            }
+            return text
+        }
         guard !token.isEmpty, token.allSatisfy({ (0x21...0x7E).contains($0) }) else { throw .unusable(path: path) }
         return String(decoding: token, as: UTF8.self)
     }

@@ -1,12 +1,12 @@
 import Metering
 
-/// What all records of one source have in common, rendered once: the device and the key of every point.
+/// What all records of one source have in common, rendered once: what they begin with, and the key of every point.
 ///
 /// Holds its source, so that no other object can get the same identity while the shape is cached.
-final class RecordShape {
+final class RecordShape: Sendable {
     let source: RecordSource
-    /// `,"device":"main","time":`
-    let device: [UInt8]
+    /// What names the device in the format.
+    let head: [UInt8]
     /// `,"voltage_l1":` of every point, one after the other.
     private let keys: [UInt8]
     /// Where the key of a point begins in `keys`; one more than there are points.
@@ -14,21 +14,17 @@ final class RecordShape {
     /// For each point the first one of the same quantity. Nil when all are different, as profiles have it.
     private let firsts: [Int]?
 
-    init(_ source: RecordSource) {
+    /// - Parameter key: appends a quantity's key, without the comma before it.
+    init(_ source: RecordSource, head: [UInt8], key: (Quantity, inout [UInt8]) -> Void) {
         self.source = source
-        var device: [UInt8] = []
-        device.write(",\"device\":")
-        device.write(string: source.entry.device)
-        device.write(",\"time\":")
-        self.device = device
+        self.head = head
         var keys: [UInt8] = []
         var starts = [0]
         var firstOf: [String: Int] = [:]
         var firsts: [Int] = []
         for (index, quantity) in source.decoder.quantities.enumerated() {
             keys.append(UInt8(ascii: ","))
-            keys.write(string: quantity.id)
-            keys.append(UInt8(ascii: ":"))
+            key(quantity, &keys)
             starts.append(keys.count)
             firsts.append(firstOf[quantity.id] ?? index)
             firstOf[quantity.id] = firsts[index]
@@ -40,10 +36,12 @@ final class RecordShape {
 
     var pointCount: Int { starts.count - 1 }
 
-    /// - Parameter first: the object's first member has no comma before it.
+    func quantity(_ point: Int) -> Quantity { source.decoder.quantities[point] }
+
+    /// - Parameter bare: without the comma before it.
     @inline(__always)
-    func writeKey(_ point: Int, first: Bool, to bytes: inout [UInt8]) {
-        let range = starts[point] + (first ? 1 : 0)..<starts[point + 1]
+    func writeKey(_ point: Int, bare: Bool, to bytes: inout [UInt8]) {
+        let range = starts[point] + (bare ? 1 : 0)..<starts[point + 1]
         keys.withUnsafeBufferPointer { bytes.append(contentsOf: UnsafeBufferPointer(rebasing: $0[range])) }
     }
 
@@ -65,5 +63,22 @@ final class RecordShape {
             }
         }
         return result
+    }
+}
+
+/// The shapes of the sources in use.
+struct ShapeCache: Sendable {
+    /// Sources whose rendered keys are kept; beyond it all are forgotten and rendered anew.
+    static let limit = 1024
+
+    private var shapes: [ObjectIdentifier: RecordShape] = [:]
+
+    mutating func shape(of source: RecordSource, make: (RecordSource) -> RecordShape) -> RecordShape {
+        let id = ObjectIdentifier(source)
+        if let shape = shapes[id] { return shape }
+        if shapes.count >= ShapeCache.limit { shapes.removeAll(keepingCapacity: true) }
+        let shape = make(source)
+        shapes[id] = shape
+        return shape
     }
 }

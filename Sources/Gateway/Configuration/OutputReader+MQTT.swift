@@ -1,0 +1,98 @@
+import FoundationEssentials
+import Metering
+import Uplink
+
+extension OutputReader {
+    private enum Preset: String, CaseIterable { case thingsboard, homeassistant }
+
+    func mqtt(_ name: String?, _ timeout: Duration?) -> Configuration.Target? {
+        let address = brokerAddress()
+        let preset = table.choice("preset", of: Preset.self)
+        let version = table.choice("version", of: MQTTSettings.Version.self)
+        let clientID = table.string("client_id", example: "\"meterd-gw-017\"")
+        if let clientID, clientID.isEmpty || clientID.utf8.count > 255 || clientID.utf8.contains(where: { $0 < 0x20 }) {
+            table.problem("client_id", "must be 1 to 255 bytes of text")
+        }
+        let login = login(preset)
+        let tls = tls(address?.secure)
+        let keepAlive = table.duration("keep_alive", in: .seconds(5) ... .seconds(3600), example: "\"30s\"")
+        let topic = preset == .thingsboard ? nil : template("topic", mustName: ["{gateway}", "{device}"])
+        let availability = preset == .thingsboard ? nil : template("availability_topic", mustName: ["{gateway}"])
+        let discovery = preset == .homeassistant ? template("discovery_prefix", mustName: []) ?? "homeassistant" : nil
+        guard let address, name != nil else { return nil }
+        // Without an id of its own the output is named after the gateway, which another file may name.
+        var settings = MQTTSettings(host: address.host, port: address.port, clientID: clientID ?? "", login: login, tls: tls)
+        settings.version = version ?? (preset == .thingsboard ? .v311 : .v5)
+        if let keepAlive { settings.keepAlive = keepAlive }
+        if let timeout { settings.timeout = timeout }
+        if let topic { settings.layout = .records(topic: topic) }
+        if let availability { settings.availability = availability.isEmpty ? nil : availability }
+        settings.discovery = discovery
+        if preset == .thingsboard { (settings.layout, settings.availability) = (.thingsboard, nil) }
+        return .mqtt(settings)
+    }
+
+    /// `mqtt://host[:1883]` or `mqtts://host[:8883]`.
+    private func brokerAddress() -> (host: String, port: UInt16, secure: Bool)? {
+        let example = "\"mqtts://broker.example.org:8883\""
+        guard let text = table.string("url", required: true, example: example),
+            holdsNoSecret(text, "username with password_file, or token_file")
+        else { return nil }
+        guard let url = URL(string: text), let scheme = url.scheme?.lowercased(), ["mqtt", "mqtts"].contains(scheme), let host = url.host(),
+            !host.isEmpty, !text.contains(" "), url.path.isEmpty || url.path == "/", url.query() == nil
+        else {
+            table.problem("url", "\"\(text)\" is no mqtt:// or mqtts:// address; write one such as \(example)")
+            return nil
+        }
+        let secure = scheme == "mqtts"
+        guard let port = UInt16(exactly: url.port ?? (secure ? 8883 : 1883)), port > 0 else {
+            table.problem("url", "\"\(text)\" has no port between 1 and 65535")
+            return nil
+        }
+        // libmosquitto takes an IPv6 address without its brackets.
+        return (host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host, port, secure)
+    }
+
+    private func login(_ preset: Preset?) -> MQTTSettings.Login? {
+        let user = table.string("username", example: "\"meterd\"")
+        let password = secret("password_file")
+        if preset == .thingsboard {
+            let token = secret("token_file")
+            if token != nil, user != nil { table.problem("token_file", "is itself the user name; remove username") }
+            if let token { return MQTTSettings.Login(user: .token(token), password: password) }
+        }
+        if user == nil, password != nil { table.problem("password_file", "goes with a username; add username") }
+        return user.map { MQTTSettings.Login(user: .name($0), password: password) }
+    }
+
+    private func tls(_ secure: Bool?) -> MQTTSettings.TLS? {
+        let tls = MQTTSettings.TLS(authorities: readable("ca_file"), certificate: readable("cert_file"), key: readable("key_file"))
+        if (tls.certificate == nil) != (tls.key == nil) {
+            table.problem(tls.key == nil ? "cert_file" : "key_file", "cert_file and key_file go together; add the other")
+        }
+        if secure == false, tls != MQTTSettings.TLS() {
+            table.problem("url", "is plain text, but certificates are given; write mqtts:// or remove them")
+        }
+        return secure == true ? tls : nil
+    }
+
+    /// A topic with the places it must have, so that no two gateways or devices speak on one.
+    private func template(_ key: String, mustName places: [String]) -> String? {
+        guard let text = table.string(key, example: "\"\(MQTTSettings.standardTopic)\"") else { return nil }
+        if key == "availability_topic", text.isEmpty { return text }
+        for place in places where !text.contains(place) { table.problem(key, "must contain \(place), else several would share it") }
+        if text.isEmpty || text.utf8.count > 512 || text.contains("+") || text.contains("#") || text.utf8.contains(0) {
+            table.problem(key, "must be a topic of at most 512 bytes, without + and #")
+        }
+        if let place = unknownPlace(text) { table.problem(key, "\(place) is no place; there are {gateway}, {device} and {role}") }
+        return text
+    }
+
+    private func unknownPlace(_ text: String) -> String? {
+        for part in text.split(separator: "{", omittingEmptySubsequences: false).dropFirst() {
+            let name = part.prefix { $0 != "}" }
+            if !["gateway", "device", "role"].contains(name) || name.count == part.count { return "{\(name)}" }
+        }
+        return nil
+    }
+}

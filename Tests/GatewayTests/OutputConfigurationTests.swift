@@ -1,0 +1,166 @@
+import Gateway
+import Metering
+import TestSupport
+import Testing
+import Uplink
+
+/// What `[[output]]` takes, and how it says no.
+@Suite final class OutputConfigurationTests {
+    private let folder: String
+    private let secret: String
+
+    init() throws {
+        folder = try TemporaryFolder.make("outputs")
+        secret = folder + "/secret"
+        try TextFile.write("s3cret", to: secret)
+    }
+
+    deinit { TemporaryFolder.remove(folder) }
+
+    private func load(_ lines: String) throws -> Configuration.Output {
+        try TextFile.write("[[output]]\nname = \"o\"\n\(lines)\n", to: folder + "/meterd.toml")
+        return try #require(try Configuration.load(file: folder + "/meterd.toml", hostName: "box").outputs.first)
+    }
+
+    private func problems(_ lines: String) -> [String] {
+        do {
+            _ = try load(lines)
+            return []
+        } catch {
+            return (error as? Problems)?.list.map { $0.description.replacing(folder, with: "") } ?? ["\(error)"]
+        }
+    }
+
+    @Test func influxIsReadWhole() throws {
+        let output = try load(
+            """
+            type = "influx"
+            url = "http://192.0.2.5:8086/api/v2/write?org=o&bucket=b"
+            token_file = "\(secret)"
+            measurement = "energy"
+            texts = true
+            compression = "none"
+            timeout = "9s"
+            """)
+        #expect(output.type == .influx)
+        #expect(
+            output.target
+                == .http(
+                    HTTPUpstream.Settings(
+                        url: "http://192.0.2.5:8086/api/v2/write?org=o&bucket=b&precision=ms",
+                        format: .lineProtocol(LineProtocol(measurement: "energy", texts: true)),
+                        credentials: .token(TokenFile(path: secret), scheme: "Token"), compression: .none, timeout: .seconds(9),
+                        version: Gateway.version)))
+        let basic = try load(
+            "type = \"influx\"\nurl = \"http://h:8086/write?db=m\"\nusername = \"me\"\npassword_file = \"\(secret)\"")
+        guard case .http(let settings) = basic.target else {
+            Issue.record("\(basic.target)")
+            return
+        }
+        #expect(settings.credentials == .password(TokenFile(path: secret), user: "me"))
+    }
+
+    @Test func mqttIsReadWhole() throws {
+        let plain = try load("type = \"mqtt\"\nurl = \"mqtt://broker\"")
+        #expect(plain.target == .mqtt(MQTTSettings(host: "broker", port: 1883, clientID: "")))
+        let whole = try load(
+            """
+            type = "mqtt"
+            url = "mqtts://[2001:db8::1]"
+            version = "3.1.1"
+            client_id = "roof"
+            username = "me"
+            password_file = "\(secret)"
+            ca_file = "\(secret)"
+            cert_file = "\(secret)"
+            key_file = "\(secret)"
+            keep_alive = "60s"
+            topic = "park/{gateway}/{role}/{device}"
+            availability_topic = ""
+            preset = "homeassistant"
+            """)
+        #expect(
+            whole.target
+                == .mqtt(
+                    MQTTSettings(
+                        host: "2001:db8::1", port: 8883, version: .v311, clientID: "roof",
+                        login: MQTTSettings.Login(user: .name("me"), password: TokenFile(path: secret)),
+                        tls: MQTTSettings.TLS(authorities: secret, certificate: secret, key: secret), keepAlive: .seconds(60),
+                        layout: .records(topic: "park/{gateway}/{role}/{device}"), availability: nil, discovery: "homeassistant")))
+        let board = try load("type = \"mqtt\"\nurl = \"mqtt://tb\"\npreset = \"thingsboard\"\ntoken_file = \"\(secret)\"")
+        #expect(
+            board.target
+                == .mqtt(
+                    MQTTSettings(
+                        host: "tb", port: 1883, version: .v311, clientID: "",
+                        login: MQTTSettings.Login(user: .token(TokenFile(path: secret))), layout: .thingsboard, availability: nil)))
+    }
+
+    @Test func fileIsReadWhole() throws {
+        let output = try load("type = \"file\"\ndirectory = \"/srv/x\"\nformat = \"jsonl\"\nrotate_size = \"1MiB\"\nkeep_files = 9")
+        #expect(
+            output.target
+                == .file(FileUpstream.Settings(directory: "/srv/x", name: "o", format: .jsonl, rotateSize: 1 << 20, keepFiles: 9)))
+    }
+
+    @Test func mistakesHaveTheirPlaceAndTheirCure() throws {
+        #expect(
+            problems(
+                """
+                type = "influx"
+                url = "http://h:8086?db=m&precision=ns&u=me"
+                token_file = "\(secret)"
+                username = "me"
+                token_scheme = "token"
+                bucket = "b"
+                """) == [
+                    "/meterd.toml:4:7: output[0].url: names no write endpoint; write the whole address, such as \"http://192.0.2.5:8086/api/v2/write?org=factory&bucket=meters\"",
+                    "/meterd.toml:4:7: output[0].url: must not say the precision; meterd adds it",
+                    "/meterd.toml:4:7: output[0].url: must not hold user or password; use username and password_file",
+                    "/meterd.toml:5:14: output[0].token_file: goes without username and password_file; remove one or the other",
+                    "/meterd.toml:7:16: output[0].token_scheme: \"token\" is none of Token, Bearer; did you mean \"Token\"?",
+                    "/meterd.toml:8:1: output[0].bucket: unknown key; remove it",
+                ])
+        #expect(
+            problems(
+                """
+                type = "mqtt"
+                url = "mqtt://me:secret@h"
+                topic = "meters/{gatway}/#"
+                cert_file = "\(secret)"
+                password_file = "\(secret)"
+                availabilty_topic = "x"
+                """) == [
+                    "/meterd.toml:4:7: output[0].url: holds a user name or password; take them out and name a file that holds the secret: username with password_file, or token_file",
+                    "/meterd.toml:5:9: output[0].topic: must contain {gateway}, else several would share it",
+                    "/meterd.toml:5:9: output[0].topic: must contain {device}, else several would share it",
+                    "/meterd.toml:5:9: output[0].topic: must be a topic of at most 512 bytes, without + and #",
+                    "/meterd.toml:5:9: output[0].topic: {gatway} is no place; there are {gateway}, {device} and {role}",
+                    "/meterd.toml:6:13: output[0].cert_file: cert_file and key_file go together; add the other",
+                    "/meterd.toml:7:17: output[0].password_file: goes with a username; add username",
+                    "/meterd.toml:8:1: output[0].availabilty_topic: unknown key; did you mean \"availability_topic\"?",
+                ])
+        #expect(
+            problems("type = \"file\"\nurl = \"http://h\"") == [
+                "/meterd.toml:1:1: output[0].format: is missing; add format = \"csv\"",
+                "/meterd.toml:1:1: output[0].directory: is missing; add directory = \"/var/lib/meterd/export\"",
+                "/meterd.toml:4:1: output[0].url: unknown key; remove it",
+            ])
+        #expect(
+            try load("type = \"file\"\ndirectory = \"export\"\nformat = \"csv\"").target
+                == .file(FileUpstream.Settings(directory: folder + "/export", name: "o", format: .csv)))
+        #expect(
+            problems("type = \"http\"\nurl = \"http://h:70000\"\ntoken_file = \"/dev/null\"") == [
+                "/meterd.toml:4:7: output[0].url: \"http://h:70000\" is no http:// or https:// address; write one such as \"https://ingest.example.org/v1/batches\"",
+                "/meterd.toml:5:14: output[0].token_file: /dev/null cannot be read; create it, readable for the user that runs meterd",
+            ])
+        #expect(
+            problems("type = \"mqtt\"\nurl = \"mqtt://h:0\"") == [
+                "/meterd.toml:4:7: output[0].url: \"mqtt://h:0\" has no port between 1 and 65535"
+            ])
+        #expect(
+            problems("type = \"mqtt\"\nurl = \"mqtt://h\"\nca_file = \"\(secret)\"") == [
+                "/meterd.toml:4:7: output[0].url: is plain text, but certificates are given; write mqtts:// or remove them"
+            ])
+    }
+}
