@@ -111,7 +111,7 @@ let package = Package(
         .testTarget(name: "HouseTests", dependencies: ["TestSupport"]),
         .testTarget(name: "MeteringTests", dependencies: ["Metering"]),
         .testTarget(name: "HostTests", dependencies: ["Host"]),
-        .testTarget(name: "FieldbusTests", dependencies: ["Fieldbus", "Simulators"]),
+        .testTarget(name: "FieldbusTests", dependencies: ["Fieldbus", "Simulators", "TestSupport"]),
         .testTarget(name: "StoreTests", dependencies: ["Store", "CSQLite"]),
         .testTarget(name: "UplinkTests", dependencies: ["Uplink", "Store", "Simulators", "CMosquitto", "TestSupport"]),
         .testTarget(name: "SimulatorsTests", dependencies: ["Simulators", "CModbus", "TestSupport"]),

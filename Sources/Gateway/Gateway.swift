@@ -14,7 +14,7 @@ import Uplink
 
 /// One running gateway: the parts of a configuration, put together.
 package struct Gateway: Sendable {
-    package static let version = "0.1.0"
+    package static let version = Release.version
     /// After SIGTERM the services have this long; the journal is committed all the same.
     static let stopBound: Duration = .milliseconds(1500)
     static let clientStopGrace: Duration = .milliseconds(200)

@@ -1,6 +1,6 @@
 extension Encoding {
     /// The raw number of a bit pattern; nil for NaN, infinities, accumulators at zero and magnitudes beyond Int64.
-    func number(_ pattern: UInt64) -> ExactDecimal? {
+    package func number(_ pattern: UInt64) -> ExactDecimal? {
         switch self {
         case .uint16, .uint32:
             return ExactDecimal(Int64(pattern))
@@ -46,7 +46,7 @@ extension Encoding {
 
 extension WordOrder {
     /// The value's bits, most significant first, whatever the order on the wire.
-    func pattern(_ words: ArraySlice<UInt16>) -> UInt64 {
+    package func pattern(_ words: ArraySlice<UInt16>) -> UInt64 {
         var pattern: UInt64 = 0
         if lowWordFirst {
             for word in words.reversed() { pattern = pattern << 16 | UInt64(swapsBytes ? word.byteSwapped : word) }

@@ -12,7 +12,7 @@ package struct SimulatorError: Error, Hashable, Sendable, CustomStringConvertibl
         case usage
         /// An address, port or file cannot be had.
         case unavailable
-        /// A file holds what a sink did not write.
+        /// A file holds what it should not: no batches of a sink, no profile.
         case corrupt
     }
 

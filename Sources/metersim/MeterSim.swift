@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Host
 
 @main
 struct MeterSim: AsyncParsableCommand {
@@ -14,8 +15,10 @@ struct MeterSim: AsyncParsableCommand {
               metersim plant --rtu --link /tmp/line-1 --fault "unit=2,fault=silent,after=10s,for=20s"
               metersim sink --file /tmp/received.jsonl
               metersim load --devices 100 --port 20000 --ports
+              metersim device eastron-sdm630 --set voltage_l1=231.5
             """,
-        subcommands: [PlantCommand.self, SinkCommand.self, TallyCommand.self, LoadCommand.self])
+        version: Release.version,
+        subcommands: [PlantCommand.self, DeviceCommand.self, SinkCommand.self, TallyCommand.self, LoadCommand.self])
 
     static func main() async {
         // A reader that goes away must not take the simulator with it.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import FoundationEssentials
+import Glibc
 import Metering
 import Simulators
 
@@ -59,9 +60,16 @@ func readEpoch(_ argument: String) throws -> Timestamp {
     throw ValidationError("\(argument) is no time; write 2026-11-24T00:00:00Z or milliseconds since 1970")
 }
 
-/// Ends the program as argument-parser does: usage is 64, the rest 1.
+/// Ends the program as argument-parser does: usage is 64, bad data 65, the rest 1.
 func fail(_ error: SimulatorError) -> any Error {
-    error.code == .usage ? ValidationError("\(error)") : Failure(text: "\(error)")
+    switch error.code {
+    case .usage: return ValidationError("\(error)")
+    case .unavailable: return Failure(text: "\(error)")
+    case .corrupt:
+        let bytes = Array("Error: \(error)\n".utf8)
+        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        return ExitCode(65)
+    }
 }
 
 private struct Failure: Error, CustomStringConvertible {

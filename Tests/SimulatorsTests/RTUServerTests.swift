@@ -2,6 +2,7 @@ import CModbus
 import Glibc
 import Host
 import Metering
+import TestSupport
 import Testing
 
 @testable import Simulators
@@ -94,7 +95,7 @@ import Testing
     }
 
     @Test func theLinkGoesWithTheServer() throws {
-        let folder = try TemporaryFolder()
+        let folder = try ScratchFolder()
         let link = folder.file("line")
         let server = try RTUServer(site: site, link: link)
         #expect(try #require(ModbusClient(line: link)).read(.input, 0, 2, unit: 1) != nil)
@@ -103,10 +104,10 @@ import Testing
     }
 
     @Test func aFileInTheLinksPlaceIsLeftAlone() throws {
-        let folder = try TemporaryFolder()
-        let path = folder.file("line", content: "mine")
+        let folder = try ScratchFolder()
+        let path = try folder.file("line", content: "mine")
         #expect(throws: SimulatorError.self) { try RTUServer(site: site, link: path) }
-        #expect(try folder.content(of: "line") == "mine")
+        #expect(folder.content(of: "line") == "mine")
     }
 }
 

@@ -44,10 +44,10 @@ extension String {
 }
 
 @Suite struct SinkTests {
-    let folder: TemporaryFolder
+    let folder: ScratchFolder
     var file: String { folder.file("received.jsonl") }
 
-    init() throws { folder = try TemporaryFolder() }
+    init() throws { folder = try ScratchFolder() }
 
     /// Runs `body` with a sink and stops it, whatever comes.
     private func withSink(port: UInt16 = 0, mode: SinkMode = .ok, control: UInt16? = nil, _ body: (Sink) async throws -> Void) async throws
@@ -75,7 +75,7 @@ extension String {
             #expect(sink.report.records == 4 && sink.report.batches == 2 && sink.report.missing == 0)
             #expect(sink.report.readings == 12, "two values and one point without a value in each")
         }
-        #expect(try folder.content(of: "received.jsonl").split(separator: "\n").count == 2)
+        #expect(folder.content(of: "received.jsonl").split(separator: "\n").count == 2)
     }
 
     @Test func aRepeatedBatchIsDroppedAndARepeatedRecordIsADuplicate() async throws {
@@ -119,8 +119,8 @@ extension String {
 
     @Test func aLineThatWasNotFinishedIsCutOff() async throws {
         try await withSink { _ = BatchText.post($0.port, [1, 2]) }
-        let whole = try folder.content(of: "received.jsonl")
-        _ = folder.file("received.jsonl", content: whole + whole.prefix(100))
+        let whole = folder.content(of: "received.jsonl")
+        _ = try folder.file("received.jsonl", content: whole + whole.prefix(100))
         try await withSink { sink in
             #expect(sink.report.records == 2)
             #expect(BatchText.post(sink.port, [3]).status == 200)
@@ -129,10 +129,10 @@ extension String {
     }
 
     @Test func aFileThatIsNoSinksIsRefused() async throws {
-        _ = folder.file("received.jsonl", content: "dear diary\n")
+        _ = try folder.file("received.jsonl", content: "dear diary\n")
         let error = await #expect(throws: SimulatorError.self) { try await Sink(file: file) }
         #expect(error?.code == .corrupt)
-        #expect(try folder.content(of: "received.jsonl") == "dear diary\n")
+        #expect(folder.content(of: "received.jsonl") == "dear diary\n")
     }
 
     @Test func twoSinksCannotShareAFile() async throws {

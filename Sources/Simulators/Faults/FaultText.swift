@@ -10,10 +10,12 @@ package struct FaultText: Hashable, Sendable {
     package var after: Duration
     package var duration: Duration?
 
+    /// - Parameter only: the unit that is meant where there is one only; the text then may be as short as `silent`.
     /// - Throws: `usage`, naming the key and the cure.
-    package init(_ text: String) throws(SimulatorError) {
-        var keys = try OptionText(text, option: "fault")
-        unit = try FaultText.unit(keys.take("unit"))
+    package init(_ text: String, only: UInt8? = nil) throws(SimulatorError) {
+        var keys = try OptionText(text, option: "fault", first: only == nil ? nil : "fault")
+        let named = keys.take("unit")
+        unit = if named == nil, let only { only } else { try FaultText.unit(named) }
         fault = try FaultText.fault(&keys)
         after = try keys.takeDuration("after") ?? .zero
         duration = try keys.takeDuration("for")
