@@ -17,28 +17,6 @@ final class MQTTSecurityTests {
     init() throws { folder = try TemporaryFolder.make("tls") }
     deinit { TemporaryFolder.remove(folder) }
 
-    private func openssl(_ line: String) async throws {
-        let program = try #require(RealServer.path("openssl"))
-        let made = try await runToEnd(program, line.split(separator: " ").map { String($0.replacing("FOLDER", with: folder)) })
-        guard made.exit == .code(0) else { throw ChildProcess.SpawnError(description: made.errors) }
-    }
-
-    private func authority(_ name: String) async throws {
-        try await openssl(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=\(name) -keyout FOLDER/\(name).key -out FOLDER/\(name).pem"
-        )
-    }
-
-    /// - Parameter days: negative for one that is out of date.
-    private func certificate(_ name: String, by authority: String, for host: String, days: Int = 2) async throws {
-        try TextFile.write("subjectAltName=\(host)\n", to: folder + "/\(name).ext")
-        try await openssl(
-            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=\(name) -keyout FOLDER/\(name).key -out FOLDER/\(name).csr")
-        try await openssl(
-            "x509 -req -in FOLDER/\(name).csr -CA FOLDER/\(authority).pem -CAkey FOLDER/\(authority).key -CAcreateserial -days \(days) -extfile FOLDER/\(name).ext -out FOLDER/\(name).pem"
-        )
-    }
-
     private func answer(server: String, clients: Bool = false, tls: MQTTSettings.TLS?) async throws -> Settlement {
         var options =
             "allow_anonymous true\nuser root\ncafile \(folder)/ca.pem\ncertfile \(folder)/\(server).pem\nkeyfile \(folder)/\(server).key"
@@ -62,12 +40,13 @@ final class MQTTSecurityTests {
     }
 
     @Test func onlyTheRightCertificatesLetDataThrough() async throws {
-        for name in ["ca", "other"] { try await authority(name) }
-        try await certificate("server", by: "ca", for: "IP:127.0.0.1")
-        try await certificate("elsewhere", by: "ca", for: "DNS:broker.example.org")
-        try await certificate("expired", by: "ca", for: "IP:127.0.0.1", days: -1)
-        try await certificate("client", by: "ca", for: "DNS:gw-017")
-        try await certificate("stranger", by: "other", for: "DNS:gw-017")
+        let made = Certificates(folder: folder)
+        for name in ["ca", "other"] { try await made.authority(name) }
+        try await made.certificate("server", by: "ca", for: "IP:127.0.0.1")
+        try await made.certificate("elsewhere", by: "ca", for: "DNS:broker.example.org")
+        try await made.certificate("expired", by: "ca", for: "IP:127.0.0.1", days: -1)
+        try await made.certificate("client", by: "ca", for: "DNS:gw-017")
+        try await made.certificate("stranger", by: "other", for: "DNS:gw-017")
         func tls(_ ca: String?, _ client: String? = nil) -> MQTTSettings.TLS {
             MQTTSettings.TLS(
                 authorities: ca.map { "\(folder)/\($0).pem" }, certificate: client.map { "\(folder)/\($0).pem" },

@@ -60,9 +60,14 @@ struct OutputReader {
 
     private func http(_ timeout: Duration?) -> Configuration.Target? {
         let url = httpURL(example: "https://ingest.example.org/v1/batches")
-        let token = secret("token_file").map { HTTPUpstream.Credentials.token($0) }
+        let credentials = credentials(scheme: .bearer)
+        let compression = table.choice("compression", of: HTTPUpstream.Compression.self)
+        let (link, headers) = (link(url), headers())
         guard let url else { return nil }
-        return .http(HTTPUpstream.Settings(url: url, credentials: token, timeout: timeout ?? .seconds(30), version: Gateway.version))
+        return .http(
+            HTTPUpstream.Settings(
+                url: url, credentials: credentials, compression: compression ?? .gzip, headers: headers, link: link,
+                timeout: timeout ?? .seconds(30), version: Gateway.version))
     }
 
     private func influx(_ timeout: Duration?) -> Configuration.Target? {
@@ -70,16 +75,11 @@ struct OutputReader {
         let url = httpURL(example: example)
         if let url { checkWriteURL(url, example) }
         let scheme = table.choice("token_scheme", of: TokenScheme.self)
-        let token = secret("token_file")
-        let password = secret("password_file")
-        let user = table.string("username", example: "\"meterd\"")
-        if token != nil, user != nil || password != nil {
-            table.problem("token_file", "goes without username and password_file; remove one or the other")
+        let credentials = credentials(scheme: scheme ?? .token)
+        if scheme != nil, table.text("token_file") == nil {
+            table.problem("token_scheme", "says how token_file is sent; add token_file or remove it")
         }
-        if token == nil, scheme != nil { table.problem("token_scheme", "says how token_file is sent; add token_file or remove it") }
-        if (user == nil) != (password == nil), token == nil {
-            table.problem(user == nil ? "password_file" : "username", "username and password_file go together; add the other")
-        }
+        let (link, headers) = (link(url), headers())
         let compression = table.choice("compression", of: HTTPUpstream.Compression.self)
         var format = LineProtocol()
         if let measurement = table.string("measurement", example: "\"meterd\"") {
@@ -90,17 +90,10 @@ struct OutputReader {
         }
         if let texts = table.boolean("texts") { format.texts = texts }
         guard let url else { return nil }
-        var credentials = token.map { HTTPUpstream.Credentials.token($0, scheme: (scheme ?? .token).rawValue) }
-        if let user, let password { credentials = .password(password, user: user) }
         return .http(
             HTTPUpstream.Settings(
                 url: LineProtocol.address(url), format: .lineProtocol(format), credentials: credentials, compression: compression ?? .gzip,
-                timeout: timeout ?? .seconds(30), version: Gateway.version))
-    }
-
-    private enum TokenScheme: String, CaseIterable {
-        case token = "Token"
-        case bearer = "Bearer"
+                headers: headers, link: link, timeout: timeout ?? .seconds(30), version: Gateway.version))
     }
 
     /// The whole URL of the write endpoint, without what meterd says itself and without secrets.

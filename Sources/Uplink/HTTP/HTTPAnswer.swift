@@ -17,7 +17,8 @@ struct HTTPAnswer {
     var truncated: Bool
 
     func settlement(of batch: Batch, now: Timestamp) -> Settlement {
-        switch status {
+        if let fault = connectionFault { return .unauthorized(reason: fault) }
+        return switch status {
         case 200...299: acknowledgement(of: batch)
         case 400, 415, 422: .refused(reason: words)
         case 413: .tooLarge(reason: words)
@@ -29,6 +30,18 @@ struct HTTPAnswer {
         case 400...499: .unauthorized(reason: "\(words); check the output's url")
         default: .unavailable(reason: "the answer has the unknown status \(status)", retryAfter: nil)
         }
+    }
+
+    /// nginx says 400 to what is wrong with the connection; no record is to blame for that.
+    private var connectionFault: String? {
+        guard status == 400, HTTPAnswer.isWebPage(body.drop { $0 == 0x20 || (0x09...0x0D).contains($0) }) else { return nil }
+        let marks = [
+            ("plain HTTP request was sent to HTTPS port", "the receiver speaks TLS at this port; write https:// in the output's url"),
+            ("No required SSL certificate was sent", "the receiver wants a TLS client certificate; add cert_file and key_file"),
+            ("SSL certificate error", "the receiver does not trust our TLS client certificate; check cert_file"),
+        ]
+        let page = String(decoding: body, as: UTF8.self)
+        return marks.first { page.contains($0.0) }?.1
     }
 
     private func acknowledgement(of batch: Batch) -> Settlement {

@@ -13,6 +13,10 @@ package actor HTTPUpstream: Upstream {
         package var format: Format
         package var credentials: Credentials?
         package var compression: Compression
+        /// Header fields beside our own.
+        package var headers: [Header]
+        /// Nil: the shared client's way.
+        package var link: HTTPLink?
         /// From the first byte out to the last byte in, connection included.
         package var timeout: Duration
         /// The program's version, for `User-Agent: meterd/<version>`.
@@ -20,12 +24,14 @@ package actor HTTPUpstream: Upstream {
 
         package init(
             url: String, format: Format = .json, credentials: Credentials? = nil, compression: Compression = .gzip,
-            timeout: Duration = .seconds(30), version: String
+            headers: [Header] = [], link: HTTPLink? = nil, timeout: Duration = .seconds(30), version: String
         ) {
             self.url = url
             self.format = format
             self.credentials = credentials
             self.compression = compression
+            self.headers = headers
+            self.link = link
             self.timeout = timeout
             self.version = version
         }
@@ -34,6 +40,16 @@ package actor HTTPUpstream: Upstream {
     package enum Format: Hashable, Sendable {
         case json
         case lineProtocol(LineProtocol)
+    }
+
+    package struct Header: Hashable, Sendable {
+        package var name: String
+        package var value: String
+
+        package init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
     }
 
     package enum Compression: String, Hashable, Sendable, CaseIterable { case gzip, none }
@@ -55,6 +71,8 @@ package actor HTTPUpstream: Upstream {
 
     private let settings: Settings
     private let client: HTTPClient
+    /// A client of our own, when the settings want another link; made at need, and made anew after a failure, with the files as they are then.
+    private var own: HTTPClient?
     private let time: any TimeSource
     private var dialect: any HTTPDialect
     /// The records last measured, so that sending them does not encode them again.
@@ -93,6 +111,7 @@ package actor HTTPUpstream: Upstream {
         request.method = .POST
         for (name, value) in dialect.headers(for: batch) { request.headers.add(name: name, value: value) }
         request.headers.add(name: "User-Agent", value: "meterd/\(settings.version)")
+        for header in settings.headers { request.headers.replaceOrAdd(name: header.name, value: header.value) }
         if let credentials = settings.credentials {
             do throws(TokenFile.Failure) {
                 request.headers.add(name: "Authorization", value: try credentials.header())
@@ -106,17 +125,38 @@ package actor HTTPUpstream: Upstream {
             body = Deflate.compress(body, format: .gzip)
         }
         request.body = .bytes(ByteBuffer(bytes: body))
+        let client: HTTPClient
+        do throws(HTTPLink.Failure) {
+            client = try linked()
+        } catch {
+            return .unauthorized(reason: "\(error)")
+        }
         do {
-            let answer = try await exchange(request)
+            let answer = try await exchange(request, client)
             return dialect.settlement(of: answer, to: batch, now: time.wall())
         } catch {
+            await dropOwn()
             let sentence = TransportFault.sentence(error, timeout: settings.timeout)
             if TransportFault.isConfigurationFault(error) { return .unauthorized(reason: sentence) }
             return .unavailable(reason: sentence, retryAfter: nil)
         }
     }
 
-    package func close() {}
+    package func close() async { await dropOwn() }
+
+    private func linked() throws(HTTPLink.Failure) -> HTTPClient {
+        guard let link = settings.link else { return client }
+        if let own { return own }
+        let new = try link.client(like: HTTPUpstream.clientConfiguration, on: client.eventLoopGroup)
+        own = new
+        return new
+    }
+
+    private func dropOwn() async {
+        guard let own else { return }
+        self.own = nil
+        try? await own.shutdown()
+    }
 
     private func records(of batch: Batch) -> [UInt8] {
         if let measured, measured.count == batch.records.count, measured.first == batch.records.first?.seq,
@@ -128,8 +168,8 @@ package actor HTTPUpstream: Upstream {
     }
 
     /// The client's own deadline ends with the answer's head; this one bounds the body too.
-    private nonisolated func exchange(_ request: HTTPClientRequest) async throws -> HTTPAnswer {
-        let (client, time, timeout) = (client, time, settings.timeout)
+    private nonisolated func exchange(_ request: HTTPClientRequest, _ client: HTTPClient) async throws -> HTTPAnswer {
+        let (time, timeout) = (time, settings.timeout)
         let deadline = time.uptime() + timeout
         return try await withThrowingTaskGroup(of: HTTPAnswer?.self) { group in
             group.addTask { try await HTTPUpstream.answer(to: request, client, timeout) }

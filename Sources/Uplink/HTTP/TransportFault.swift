@@ -28,8 +28,10 @@ enum TransportFault {
         case .deadlineExceeded, .readTimeout, .writeTimeout: noAnswer(timeout)
         case .tlsHandshakeTimeout: "the TLS handshake was not done in time"
         case .remoteConnectionClosed, .uncleanShutdown: cutShort
+        case .proxyAuthenticationRequired: "the proxy wants a user name and password, which meterd does not send"
         case .cancelled, .requestStreamCancelled: "stopped before an answer came"
         case .alreadyShutdown: "the HTTP client is closed"
+        case .invalidProxyResponse: "the proxy refuses the connection; check the output's proxy and url"
         default: isConfigurationFault(error) ? "the output's url is not one that can be sent to (\(error.shortDescription))" : nil
         }
     }
@@ -49,6 +51,7 @@ enum TransportFault {
         ("WRONG_VERSION_NUMBER", "the receiver does not speak TLS at this port; check the output's url"),
         ("HTTP_REQUEST", "the receiver does not speak TLS at this port; check the output's url"),
         ("CERTIFICATE_REQUIRED", "the receiver wants a TLS client certificate"),
+        ("CERTIFICATE_UNKNOWN", "the receiver does not trust our TLS certificate"),
         ("UNKNOWN_CA", "the receiver does not trust our TLS certificate"),
         ("handshakeFailed", "the TLS handshake failed"),
         ("uncleanShutdown", cutShort),
