@@ -83,9 +83,14 @@ private struct ConfigurationReader {
             if let bus = BusReader(table).read() { buses.append((bus, table)) }
             table.finish()
         }
-        for table in root.tables("device") {
-            devices.append((DraftDevice(table), table))
-            table.finish()
+        let defaults = root.table("defaults")
+        let common = defaults?.table("device")
+        defaults?.finish()
+        for table in root.tables("device").map({ table in common.map { table.inheriting($0) } ?? table }) {
+            for one in table.has("units") ? table.members(of: "units", named: "name", short: "unit") : [table] {
+                devices.append((DraftDevice(one), one))
+                one.finish()
+            }
         }
         for table in root.tables("output") {
             if let output = OutputReader(table).read() { outputs.append((output, table)) }

@@ -6,15 +6,22 @@ package final class TomlReader {
     /// `bus[0]`; empty for the root.
     package let path: String
     package let place: TextPlace
-    private let members: [String: TomlNode]
+    let members: [String: TomlNode]
+    /// Where a key comes from that stands in another table: the path of that table.
+    let origins: [String: String]
     private var asked: [String] = []
-    private let log: ProblemLog
+    let log: ProblemLog
 
     /// Collects the problems of one file.
     package final class ProblemLog {
         package fileprivate(set) var list: [Problem] = []
         package init() {}
-        package func add(_ problem: Problem) { list.append(problem) }
+        /// One place has each problem once: a value that many tables take over is read many times.
+        package func add(_ problem: Problem) {
+            guard problem.place == nil || seen.insert(problem).inserted else { return }
+            list.append(problem)
+        }
+        private var seen: Set<Problem> = []
         /// In order of place, file by file.
         package var sorted: [Problem] {
             list.enumerated().sorted {
@@ -30,6 +37,7 @@ package final class TomlReader {
         self.file = file
         self.path = path
         self.log = log
+        origins = [:]
         place = node.place
         if case .table(let members) = node.content {
             self.members = members
@@ -39,9 +47,22 @@ package final class TomlReader {
         }
     }
 
+    /// A table that is put together of others of one file; `origins` names those that are not at `path`.
+    init(_ base: TomlReader, members: [String: TomlNode], origins: [String: String]) {
+        file = base.file
+        path = base.path
+        place = base.place
+        log = base.log
+        self.members = members
+        self.origins = origins
+    }
+
     // MARK: Noting problems
 
-    package func keyPath(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+    package func keyPath(_ key: String) -> String {
+        let path = origins[key] ?? path
+        return path.isEmpty ? key : "\(path).\(key)"
+    }
 
     /// Notes a problem with a key that is there, or with the table when it is not.
     package func problem(_ key: String, _ text: String) {
