@@ -1,3 +1,5 @@
+import Glibc
+
 /// A folder for one test, removed with it.
 package final class ScratchFolder: Sendable {
     package let path: String
@@ -16,4 +18,10 @@ package final class ScratchFolder: Sendable {
     }
 
     package func content(of name: String) -> String { TextFile.content(path + "/" + name) }
+}
+
+/// A symbolic link, in place of one that may be there.
+package func makeLink(_ path: String, to target: String) -> Bool {
+    unlink(path)
+    return symlink(target, path) == 0
 }
