@@ -51,7 +51,9 @@ struct BusReader {
                 table.problem(key, "belongs to serial lines; remove it, \(url) is a network address")
             }
         }
-        return name.map { BusDescription(name: $0, address: address, timeout: timeout, closesQuarterHours: boundary == .quarterHour) }
+        return name.map {
+            BusDescription(name: $0, address: address, timeout: timeout, closesQuarterHours: boundary == .quarterHour)
+        }
     }
 }
 
