@@ -52,12 +52,16 @@ package final class Bus: Sendable {
         let start = time.uptime()
         var plans = devices.map { ReadPlan(profile: $0.profile, cost: BusCost(of: description.address)) }
         warnOfUnreadable(plans)
-        var schedule = PollPlan(periods: devices.map(Bus.usefulPeriods), start: start)
+        let closing = description.closesQuarterHours ? plans.indices.map { plans[$0].closingTime() } : []
+        var schedule = PollPlan(periods: devices.map(Bus.usefulPeriods), closing: closing, start: start)
         var clock = CachedClock()
         var lastAnswers = [Uptime?](repeating: nil, count: devices.count)
         for device in devices where device.profile.limits.requestPause > .zero {
             await (reader as? any PauseKeeping)?.keep(pause: device.profile.limits.requestPause, unit: device.unit)
         }
+        // One connection for all: it is quiet for as long as the one that wants most.
+        let delay = devices.map(\.profile.limits.connectDelay).max() ?? .zero
+        if delay > .zero { await (reader as? any DelayKeeping)?.keep(connectDelay: delay) }
         while !Task.isCancelled {
             let now = time.uptime()
             account.withLock { $0.heartbeat = now }
@@ -68,6 +72,8 @@ package final class Bus: Sendable {
                 await reader.close()
             case .read(let device, let classes):
                 await poll(device, classes, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
+            case .close(let device):
+                await close(device, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
             case .probe(let device):
                 await probe(device, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
             }
@@ -104,6 +110,19 @@ package final class Bus: Sendable {
         settle(visit, outcome, device, classes, unread, from: start, plan, &schedule)
     }
 
+    /// The counters alone, for the end of a quarter hour.
+    private func close(
+        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan,
+        _ clock: inout CachedClock
+    ) async {
+        let (blocks, classes) = plan.closing()
+        let visit = await visit(devices[device], blocks, after: &lastAnswer)
+        guard !visit.answers.isEmpty else { return }
+        deliver(visit, of: device, unasked: [], &clock)
+        learn(visit, device, classes, &plan)
+        settle(visit, Bus.outcome(of: visit), device, [], [], from: start, plan, &schedule)
+    }
+
     private func probe(
         _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan,
         _ clock: inout CachedClock
@@ -124,8 +143,35 @@ package final class Bus: Sendable {
         if schedule.state(of: device) == .online { plan.forgetRefusals(at: visit.uptime) }
     }
 
-    /// All blocks in one call; one by one where the device wants a pause between answer and request, from visit to visit too.
+    /// One visit; a device that sleeps is asked a second time. Nothing is asked when the bus ends before the device may be.
+    ///
+    /// The request that such a device loses counts as a request and not as a timeout: it is its way.
     private func visit(_ device: DeviceDescription, _ blocks: [Block], after lastAnswer: inout Uptime?) async -> Visit {
+        guard !blocks.isEmpty, await connectionIsQuiet() else {
+            return Visit(answers: [], time: time.wall(), uptime: time.uptime(), requests: 0)
+        }
+        let visit = await ask(device, blocks, after: &lastAnswer)
+        guard device.profile.limits.losesFirstRequest, visit.answers.first?.outcome == .fault(.timeout), !Task.isCancelled else {
+            return visit
+        }
+        var second = await ask(device, blocks, after: &lastAnswer)
+        second.requests += visit.requests
+        return second
+    }
+
+    /// Connects, and waits for the silence that devices want after that; false when the bus is to end meanwhile.
+    private func connectionIsQuiet() async -> Bool {
+        guard let reader = reader as? any DelayKeeping, let quiet = await reader.connect() else { return true }
+        while time.uptime() < quiet {
+            let now = time.uptime()
+            account.withLock { $0.heartbeat = now }
+            do { try await time.sleep(until: min(quiet, now + Bus.longestWait)) } catch { return false }
+        }
+        return true
+    }
+
+    /// All blocks in one call; one by one where the device wants a pause between answer and request, from visit to visit too.
+    private func ask(_ device: DeviceDescription, _ blocks: [Block], after lastAnswer: inout Uptime?) async -> Visit {
         let pause = device.profile.limits.requestPause
         guard pause > .zero, let first = blocks.first else { return await reader.read(blocks, unit: device.unit) }
         if let lastAnswer, time.uptime() < lastAnswer + pause { try? await time.sleep(until: lastAnswer + pause) }

@@ -16,6 +16,8 @@ package struct BusError: Error, Hashable, Sendable, CustomStringConvertible {
         case badLineFormat = "bad_line_format"
         case tooManyFiles = "too_many_files"
         case portFailed = "port_failed"
+        /// Just connected; the device wants silence first.
+        case settling
         // The line is there, and what came over it was no answer.
         case timeout
         case garbled

@@ -49,11 +49,14 @@ package struct BusDescription: Hashable, Sendable {
     package var address: BusAddress
     /// Ceiling of the response timeout, which adapts to measured latency.
     package var timeout: Duration
+    /// Counters are read as near as possible to the end of each quarter hour, besides their periods.
+    package var closesQuarterHours: Bool
 
-    package init(name: String, address: BusAddress, timeout: Duration = .seconds(1)) {
+    package init(name: String, address: BusAddress, timeout: Duration = .seconds(1), closesQuarterHours: Bool = true) {
         self.name = name
         self.address = address
         self.timeout = timeout
+        self.closesQuarterHours = closesQuarterHours
     }
 }
 

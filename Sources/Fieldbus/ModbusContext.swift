@@ -20,6 +20,7 @@ final class ModbusContext {
     static let descriptorLimit: Int32 = 1024
 
     private let context: OpaquePointer
+    private var isExclusive = false
     private let buffer = UnsafeMutablePointer<UInt8>.allocate(capacity: Int(MODBUS_MAX_ADU_LENGTH))
 
     /// A context that frames Modbus TCP; the address is never used, the socket comes from outside.
@@ -57,6 +58,15 @@ final class ModbusContext {
         return 0
     }
 
+    /// Keeps the open serial port from other programs until it is closed.
+    func claim(path: String) throws(BusError) {
+        do throws(BusError) { try ExclusivePort.claim(descriptor, path: path) } catch {
+            close()
+            throw error
+        }
+        isExclusive = true
+    }
+
     /// Takes over a connected socket, which must be below `descriptorLimit`.
     func use(socket: Int32) {
         precondition(socket >= 0 && socket < ModbusContext.descriptorLimit, "the socket's maker checks the limit")
@@ -65,6 +75,8 @@ final class ModbusContext {
 
     func close() {
         guard descriptor >= 0 else { return }
+        if isExclusive { ExclusivePort.release(descriptor) }
+        isExclusive = false
         modbus_close(context)
         modbus_set_socket(context, -1)
     }

@@ -4,6 +4,8 @@ import Metering
 package enum PollAction: Hashable, Sendable {
     /// Visit a device for the classes that are due, all in one go.
     case read(device: Int, classes: Set<PointClass>)
+    /// Read a device's counters, and nothing else, for the end of a quarter hour.
+    case close(device: Int)
     /// Ask an offline device for one cheap block.
     case probe(device: Int)
     /// Every device is silent: let go of the port, so that the next read opens it again.
@@ -17,6 +19,8 @@ package enum PollAction: Hashable, Sendable {
 /// earliest goes first. A slot that went by unserved keeps its early deadline, so nobody starves; but it is served once, and the slots
 /// missed meanwhile are counted, never made up. Due times are kept as uptimes: a step of the wall clock shifts the next slots by less
 /// than a period, and neither stops nor bursts polls.
+///
+/// Round the end of a quarter hour the counters go before everything else: `BoundaryPlan`.
 ///
 /// A device goes offline after failing for 3 s and 2 visits. It is then probed with growing delay, and one answer brings it back.
 package struct PollPlan: Sendable {
@@ -67,11 +71,15 @@ package struct PollPlan: Sendable {
     }
 
     private var devices: [Device]
+    private var boundary: BoundaryPlan
     private var nextReopen: Uptime?
 
     /// Everything is due at once, then in step with the wall clock.
-    /// - Parameter periods: of each device; a period must be positive, that of `once` does not matter.
-    package init(periods: [[PointClass: Duration]], start: Uptime) {
+    /// - Parameters:
+    ///   - periods: of each device; a period must be positive, that of `once` does not matter.
+    ///   - closing: how long the closing read of each device should take; nil, or none, for no closing reads.
+    package init(periods: [[PointClass: Duration]], closing: [Duration?] = [], start: Uptime) {
+        boundary = BoundaryPlan(expected: closing)
         devices = periods.map { periods in
             let slots = PointClass.allCases.compactMap { pointClass in
                 periods[pointClass].map { period in
@@ -92,8 +100,10 @@ package struct PollPlan: Sendable {
             nextReopen = now + PollPlan.reopenInterval
             return .reopen
         }
+        let isOnline = { [devices] (device: Int) in devices[device].state == .online }
+        if let device = boundary.next(at: now, wallOffset: wallOffset, isOnline: isOnline) { return .close(device: device) }
         var earliest: (device: Int, deadline: Uptime)?
-        var wake: Uptime?
+        var wake = boundary.wake(at: now, wallOffset: wallOffset, isOnline: isOnline)
         for index in devices.indices {
             guard let (due, deadline) = nextVisit(of: devices[index]) else { continue }
             if due <= now {
@@ -118,6 +128,7 @@ package struct PollPlan: Sendable {
         for slot in devices[index].slots.indices where unread.contains(devices[index].slots[slot].pointClass) {
             devices[index].slots[slot].retry = now + PollPlan.unreadRetry
         }
+        boundary.record(device: index, answered: outcome == .answered, at: now)
         if outcome == .answered { return recordAnswer(index, classes, now) }
         devices[index].failures += 1
         let since = devices[index].failingSince ?? now

@@ -20,7 +20,9 @@ package struct ReadPlan: Sendable {
     private var suspects: [Block: Int] = [:]
     /// True when classes no longer share requests, because a request that they shared was not answered.
     private var isByClass = false
-    private var cache: [Set<PointClass>: [Block]] = [:]
+    private var cache: [Set<PointClass>: [Block]] = [:] { didSet { if cache.isEmpty { counters = nil } } }
+    private var counters: [Block]?
+    private let counterClasses: Set<PointClass>
 
     /// Runs that the device answered with exception 2 when asked for alone; asked again from time to time, alone.
     package var refused: Set<Block> { Set(aside.filter { $0.value.reason == .refused }.keys) }
@@ -30,6 +32,7 @@ package struct ReadPlan: Sendable {
     package init(profile: Profile, cost: BusCost) {
         self.profile = profile
         self.cost = cost
+        counterClasses = Set(profile.points.filter(Self.isCounter).map(\.pointClass))
         var used: [RegisterTable: [Range<Int>]] = [:]
         for point in profile.points {
             used[point.block.table, default: []].append(point.block.range)
@@ -51,6 +54,21 @@ package struct ReadPlan: Sendable {
         cache[classes] = result
         return result
     }
+
+    /// The requests for the counters alone, and the classes that these are of; none without counters.
+    package mutating func closing() -> (blocks: [Block], classes: Set<PointClass>) {
+        let blocks = counters ?? merged(counterClasses, where: Self.isCounter)
+        counters = blocks
+        return (blocks, counterClasses)
+    }
+
+    /// How long reading the counters should take; nil when the profile has none.
+    package mutating func closingTime() -> Duration? {
+        let blocks = closing().blocks
+        return blocks.isEmpty ? nil : blocks.reduce(.zero) { $0 + cost.time(words: $1.table.isBits ? 0 : Int($1.count)) }
+    }
+
+    private static func isCounter(_ point: PointDefinition) -> Bool { point.quantity.kind == .counter && point.pointClass != .once }
 
     /// What was put aside and may be asked again now, after everything else.
     package func retry(at now: Uptime) -> Block? {
@@ -219,11 +237,11 @@ package struct ReadPlan: Sendable {
 
     // MARK: - Runs
 
-    private func merged(_ classes: Set<PointClass>) -> [Block] {
+    private func merged(_ classes: Set<PointClass>, where isWanted: (PointDefinition) -> Bool = { _ in true }) -> [Block] {
         let refused = refused
         var result: [Block] = []
         for table in RegisterTable.allCases {
-            let runs = runs(for: classes, in: table).filter { run in
+            let runs = runs(for: classes, in: table, where: isWanted).filter { run in
                 classes.contains { self.runs(for: [$0], in: table).contains(run) && asideEntry(of: Self.block(table, run), $0) == nil }
             }
             let together = runs.filter { !alone.contains(Self.block(table, $0)) }
@@ -262,9 +280,11 @@ package struct ReadPlan: Sendable {
 
     /// Registers that must come in one answer, point by point: its own, with its companions where that is possible. Ratios only need to
     /// come in the same poll, so they are runs of their own. Sorted, no doubles.
-    private func runs(for classes: Set<PointClass>, in table: RegisterTable) -> [Range<Int>] {
+    private func runs(
+        for classes: Set<PointClass>, in table: RegisterTable, where isWanted: (PointDefinition) -> Bool = { _ in true }
+    ) -> [Range<Int>] {
         var runs: Set<Range<Int>> = []
-        for point in profile.points where classes.contains(point.pointClass) {
+        for point in profile.points where classes.contains(point.pointClass) && isWanted(point) {
             if point.block.table == table, let run = run(of: point) { runs.insert(run) }
             for ratio in point.ratios where ratio.block.table == table && partition(table, avoiding: []).allows(ratio.block.range) {
                 runs.insert(ratio.block.range)

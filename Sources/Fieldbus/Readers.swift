@@ -1,4 +1,5 @@
 import Host
+import Metering
 
 /// The reader that a bus of this description needs. It connects at its first read.
 package func makeReader(for description: BusDescription, time: any TimeSource) -> any RegisterReader {
@@ -15,6 +16,15 @@ package func makeReader(for description: BusDescription, time: any TimeSource) -
 /// A reader that blocks, on a thread that whoever asks it may share.
 package protocol OnThread: Sendable {
     nonisolated var thread: ThreadExecutor { get }
+}
+
+/// A reader over a connection after whose making devices want silence.
+package protocol DelayKeeping: Sendable {
+    /// The silence; until it is over `read` asks nothing.
+    func keep(connectDelay: Duration) async
+    /// Makes the connection if it does not stand. Returns when the silence is over; nil when there is none to keep, or no connection, which
+    /// the next `read` will say.
+    func connect() async -> Uptime?
 }
 
 /// A reader that sends requests of its own between those it was asked for, and so must know of pauses.

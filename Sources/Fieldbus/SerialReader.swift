@@ -260,6 +260,7 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread, PauseKeep
             self.context = context
             let failure = context.open()
             guard failure == 0 else { throw BusError.system(failure, on: path) }
+            try context.claim(path: path)
             return context
         case .server(let host, let port):
             guard let context = context ?? ModbusContext.rtu(path: "socket", line: SerialFormat()) else {

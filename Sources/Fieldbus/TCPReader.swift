@@ -10,7 +10,7 @@ import Metering
 /// nothing late can reach the next request.
 ///
 /// - Source: Modbus Messaging on TCP/IP Implementation Guide V1.0b, 3.1.3 for the header.
-package actor TCPReader: RegisterReader, FaultExplaining, OnThread {
+package actor TCPReader: RegisterReader, FaultExplaining, OnThread, DelayKeeping {
     /// Replies to earlier requests that one request may step over.
     static let staleReplyLimit = 8
 
@@ -25,6 +25,10 @@ package actor TCPReader: RegisterReader, FaultExplaining, OnThread {
     private var transaction: UInt16 = 0
     private var timeouts: ResponseTimeouts
     private var requests = 0
+    private var connectDelay = Duration.zero
+    private var failedConnect: BusError?
+    /// The device may be asked from then on.
+    private var quietUntil = Uptime(nanoseconds: 0)
     private nonisolated let error = Lock<BusError?>(nil)
 
     /// - Parameters:
@@ -63,15 +67,34 @@ package actor TCPReader: RegisterReader, FaultExplaining, OnThread {
 
     package func close() async { context?.close() }
 
+    package func keep(connectDelay: Duration) async { self.connectDelay = connectDelay }
+
+    package func connect() async -> Uptime? {
+        guard connectDelay > .zero, let context else { return nil }
+        do throws(BusError) { _ = try connect(context) } catch {
+            // A connection refused once is not asked for twice in a visit.
+            failedConnect = error
+            return nil
+        }
+        return quietUntil
+    }
+
     private var subject: String { "\(host):\(port)" }
 
     private func ask(_ request: ReadRequest) throws(BusError) -> BlockAnswer.Outcome {
         guard let context else { throw BusError(.portFailed, "\(subject): out of memory") }
         // A peer may have closed an idle connection. If it did so while the request was under way, asking again does no harm.
+        if let error = failedConnect {
+            failedConnect = nil
+            throw error
+        }
         let reused = try connect(context)
+        guard connectDelay == .zero || time.uptime() >= quietUntil else {
+            throw BusError(.settling, "\(subject): connected; the device wants silence before it is asked")
+        }
         do throws(BusError) { return try exchange(request, context) } catch {
             context.close()
-            guard reused, error.code == .connectionLost else { throw error }
+            guard reused, error.code == .connectionLost, connectDelay == .zero else { throw error }
         }
         _ = try connect(context)
         do throws(BusError) { return try exchange(request, context) } catch {
@@ -87,6 +110,7 @@ package actor TCPReader: RegisterReader, FaultExplaining, OnThread {
             context.close()
         }
         context.use(socket: try Connection.open(host: host, port: port, timeout: timeout))
+        quietUntil = time.uptime() + connectDelay
         return false
     }
 

@@ -32,6 +32,9 @@ private struct Rehearsal {
                 visits.append((device, now, classes))
                 now = now + (visitTime.isEmpty ? .milliseconds(10) : visitTime[device % visitTime.count])
                 if let change = plan.record(device: device, outcome(device), classes: classes, at: now) { changes.append(change) }
+            case .close:
+                Issue.record("no closing reads were asked for")
+                return
             case .probe(let device):
                 probes.append((device, now))
                 now = now + (visitTime.isEmpty ? .milliseconds(10) : visitTime[device % visitTime.count])

@@ -83,13 +83,14 @@ enum ScriptedBus {
 
     /// Runs a bus until it has delivered `count` polls.
     static func run(
-        _ devices: [DeviceDescription], polls count: Int, time: ManualTime = ManualTime(),
+        _ devices: [DeviceDescription], polls count: Int, time: ManualTime = ManualTime(), closesQuarterHours: Bool = true,
         _ script: @escaping @Sendable (Block, UInt8, Uptime) -> BlockAnswer.Outcome
     ) async throws -> (polls: [Poll], status: BusStatus, reader: ScriptedReader) {
         let basket = Basket()
         let reader = ScriptedReader(time, script)
         let bus = Bus(
-            BusDescription(name: "line", address: .tcp(host: "127.0.0.1", port: 502)), devices: devices, reader: reader, sink: basket,
+            BusDescription(name: "line", address: .tcp(host: "127.0.0.1", port: 502), closesQuarterHours: closesQuarterHours),
+            devices: devices, reader: reader, sink: basket,
             time: time, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await bus.run() }

@@ -86,6 +86,15 @@ import Uplink
         #expect(configuration.journal.commitInterval == .seconds(5))
     }
 
+    @Test func closingReadsAreOnUntilABusIsToldOtherwise() throws {
+        func text(_ value: String) -> String {
+            Self.plant.replacing("timeout = \"500ms\"", with: "timeout = \"500ms\"\nboundary = \"\(value)\"")
+        }
+        #expect(try load(text("off")).buses.map(\.closesQuarterHours) == [true, false])
+        #expect(try load(text("15m")).buses.map(\.closesQuarterHours) == [true, true])
+        #expect(problems(text("1h")).contains { $0.contains("bus[1].boundary: \"1h\" is none of 15m, off") })
+    }
+
     @Test func relativePathsBeginAtTheFilesFolder() throws {
         try TextFile.write("secret", to: folder + "/park.token")
         let text = Self.plant.replacing("[gateway]", with: "[api]\nsocket = \"meterd.sock\"\n[gateway]\ndata_directory = \"data\"")

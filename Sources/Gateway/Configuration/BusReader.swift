@@ -7,6 +7,11 @@ struct BusReader {
 
     init(_ table: TomlReader) { self.table = table }
 
+    private enum Boundary: String, CaseIterable {
+        case quarterHour = "15m"
+        case off
+    }
+
     private static let rates = [1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600]
 
     func read() -> BusDescription? {
@@ -15,6 +20,7 @@ struct BusReader {
         let baud = table.integer("baud", in: 1200...921_600)
         let format = table.string("format", example: "\"8N1\"")
         let timeout = table.duration("timeout", in: .milliseconds(50) ... .seconds(60), example: "\"1s\"") ?? .seconds(1)
+        let boundary = table.choice("boundary", of: Boundary.self) ?? .quarterHour
         var line = SerialFormat()
         if let baud {
             line.baud = baud
@@ -45,7 +51,9 @@ struct BusReader {
                 table.problem(key, "belongs to serial lines; remove it, \(url) is a network address")
             }
         }
-        return name.map { BusDescription(name: $0, address: address, timeout: timeout) }
+        return name.map {
+            BusDescription(name: $0, address: address, timeout: timeout, closesQuarterHours: boundary == .quarterHour)
+        }
     }
 }
 

@@ -34,9 +34,15 @@ final class ModbusService {
     let site: Site
     let modbus: LibModbus
     private(set) var delayed = DelayedRequests()
+    /// Nil for a transport that takes no time.
+    private let wire: WireTime?
+    /// A line takes its time however the site's clock is moved.
+    private let lineClock = SystemTime()
+    private var requestBegan = Uptime(nanoseconds: 0)
 
-    init(_ framing: Framing, site: Site) throws(SimulatorError) {
+    init(_ framing: Framing, site: Site, wire: WireTime? = nil) throws(SimulatorError) {
         self.framing = framing
+        self.wire = wire
         self.site = site
         modbus = try LibModbus(framing)
     }
@@ -47,6 +53,7 @@ final class ModbusService {
     /// Serves what is readable on `descriptor`; false when it should be closed.
     func serve(_ descriptor: Int32) -> Bool {
         modbus.use(descriptor)
+        requestBegan = lineClock.uptime()
         switch modbus.receive() {
         case .request(let request): return answer(request, on: descriptor, delayed: false)
         case .noise:
@@ -59,12 +66,15 @@ final class ModbusService {
 
     /// Answers what has waited long enough; returns descriptors that should be closed.
     func serveDelayed() -> [Int32] {
-        delayed.takeDue(at: site.time.uptime()).filter { !answer($0.request, on: $0.descriptor, delayed: true) }.map(\.descriptor)
+        requestBegan = lineClock.uptime()
+        return delayed.takeDue(at: site.time.uptime()).filter { !answer($0.request, on: $0.descriptor, delayed: true) }.map(\.descriptor)
     }
 
     private func answer(_ request: ModbusRequest, on descriptor: Int32, delayed wasDelayed: Bool) -> Bool {
         switch site.reaction(to: request, delayed: wasDelayed) {
         case .words(let words):
+            let bits = request.function <= 2
+            wire?.hold(replyBytes: 5 + (bits ? (words.count + 7) / 8 : 2 * words.count), since: requestBegan, lineClock)
             modbus.use(descriptor)
             return modbus.reply(words, to: request)
         case .exception(let code):
@@ -85,6 +95,7 @@ final class ModbusService {
     }
 
     private func put(_ bytes: [UInt8], _ descriptor: Int32) -> Bool {
-        writeAll(descriptor, bytes, socket: framing == .tcp)
+        wire?.hold(replyBytes: bytes.count, since: requestBegan, lineClock)
+        return writeAll(descriptor, bytes, socket: framing == .tcp)
     }
 }

@@ -7,9 +7,11 @@ package final class RTUServer: Sendable {
     package let path: String
     private let thread: ServerThread
 
-    /// - Parameter link: a symbolic link to `path`, removed at the end.
-    package init(site: Site, link: String? = nil) throws(SimulatorError) {
-        let service = try ModbusService(.rtu, site: site)
+    /// - Parameters:
+    ///   - link: a symbolic link to `path`, removed at the end.
+    ///   - wire: makes the line as slow as a real one.
+    package init(site: Site, link: String? = nil, wire: WireTime? = nil) throws(SimulatorError) {
+        let service = try ModbusService(.rtu, site: site, wire: wire)
         let line = try PseudoTerminal(link: link)
         path = line.path
         do throws(SimulatorError) {

@@ -1,0 +1,53 @@
+import Glibc
+
+/// Keeps a serial port to ourselves: two programs that read one line take each other's answers.
+enum ExclusivePort {
+    // Swift's Glibc does not import these; the values are the same on all of Debian's architectures but alpha, mips, ppc and sparc.
+    private static let setExclusive: UInt = 0x540C  // TIOCEXCL
+    private static let unsetExclusive: UInt = 0x540D  // TIOCNXCL
+    /// Locks of other files that are looked at for the holder's name.
+    private static let lockTableLimit = 65_536
+
+    /// Locks an open port against programs that look (flock) and those that do not (TIOCEXCL).
+    static func claim(_ descriptor: Int32, path: String) throws(BusError) {
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let failure = errno
+            guard failure == EWOULDBLOCK else { throw BusError.system(failure, on: path) }
+            let user = holder(of: descriptor).map { "\($0)" } ?? "another program"
+            throw BusError(.portBusy, "\(path) is in use by \(user); stop it, or give this bus another port", cause: EBUSY)
+        }
+        _ = ioctl(descriptor, setExclusive)
+    }
+
+    /// The flag stays with a port that others have open; so it is taken back.
+    static func release(_ descriptor: Int32) { _ = ioctl(descriptor, unsetExclusive) }
+
+    /// Name and process of whoever holds the lock, as far as the kernel tells.
+    private static func holder(of descriptor: Int32) -> String? {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, let table = text("/proc/locks") else { return nil }
+        // 2: FLOCK  ADVISORY  WRITE 4711 00:18:5 0 EOF
+        for line in table.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard fields.count >= 6, fields[1] == "FLOCK", fields[5].hasSuffix(":\(status.st_ino)"), let process = Int32(fields[4])
+            else { continue }
+            let name = text("/proc/\(process)/comm").map { String($0.split(separator: "\n").first ?? "") } ?? "a program"
+            return "\(name), process \(process)"
+        }
+        return nil
+    }
+
+    private static func text(_ path: String) -> String? {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while bytes.count < lockTableLimit {
+            let count = read(file, &buffer, buffer.count)
+            guard count > 0 else { break }
+            bytes += buffer[..<count]
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
