@@ -65,21 +65,23 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ]),
 
-        .executableTarget(
-            name: "meterd",
-            dependencies: [
-                "Gateway", "Metering", "Host",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
-            ]),
-        .executableTarget(
-            name: "meterctl",
+        .target(
+            name: "Commands",
             dependencies: [
                 "Gateway", "Metering", "Host",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),
+
+        .executableTarget(
+            name: "meterd",
+            dependencies: [
+                "Commands", "Gateway", "Metering", "Host",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        .executableTarget(name: "meterctl", dependencies: ["Commands"]),
         .executableTarget(
             name: "metersim",
             dependencies: [
@@ -97,7 +99,7 @@ let package = Package(
         .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Simulators", "TestSupport"]),
         .testTarget(
             name: "MeterctlTests",
-            dependencies: ["meterctl", "Gateway", "TestSupport", .product(name: "NIOPosix", package: "swift-nio")]),
+            dependencies: ["meterctl", "meterd", "Gateway", "TestSupport", .product(name: "NIOPosix", package: "swift-nio")]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: ["Gateway", "Simulators", "Store", "TestSupport", "meterd", "meterctl", "metersim"]),

@@ -6,7 +6,6 @@ import Host
 import Logging
 import Metering
 
-@main
 struct Meterd: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "meterd",

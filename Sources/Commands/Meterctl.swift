@@ -2,7 +2,6 @@ import ArgumentParser
 import Gateway
 
 /// The companion of the daemon: asks it over its Unix socket, shows the answer on stdout and everything else on stderr.
-@main
 struct Meterctl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "meterctl",
