@@ -96,7 +96,7 @@ let package = Package(
         .testTarget(name: "StoreTests", dependencies: ["Store", "CSQLite"]),
         .testTarget(name: "UplinkTests", dependencies: ["Uplink", "Store", "Simulators"]),
         .testTarget(name: "SimulatorsTests", dependencies: ["Simulators", "CModbus", "TestSupport"]),
-        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Simulators", "TestSupport"]),
+        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Simulators", "Store", "Uplink", "TestSupport"]),
         .testTarget(
             name: "MeterctlTests",
             dependencies: ["meterctl", "meterd", "Gateway", "TestSupport", .product(name: "NIOPosix", package: "swift-nio")]),

@@ -13,7 +13,10 @@ struct Meterctl: AsyncParsableCommand {
               meterctl status
             """,
         version: Gateway.version,
-        subcommands: [StatusCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, ConfigCommand.self])
+        subcommands: [
+            StatusCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, DeadLettersCommand.self,
+            JournalCommand.self, ConfigCommand.self,
+        ])
 
     static func main() async {
         do {

@@ -56,12 +56,14 @@ package struct Gateway: Sendable {
         self.configuration = configuration
         self.time = time
         self.logger = logger
-        let limits = StoreLimits(retention: configuration.journal.retention, sizeLimit: configuration.journal.sizeLimit)
+        let limits = StoreLimits(
+            retention: configuration.journal.retention, sizeLimit: configuration.journal.sizeLimit,
+            undatedHold: configuration.journal.undatedHold, sendsUndated: configuration.journal.sendsUndated)
         store = try await Store.open(
             directory: configuration.gateway.dataDirectory, outputs: configuration.outputs.map(\.name), time: time, limits: limits,
-            logger: logger)
+            patient: true, logger: logger)
         let entries = configuration.devices.map(\.catalogEntry)
-        let ids = try await store.adopt(entries)
+        let ids = try await store.promise(entries)
         journal = JournalWriter(store: store, interval: configuration.journal.commitInterval, time: time, limits: limits, logger: logger)
         let live = LiveReadings(
             zip(ids, zip(configuration.devices, entries)).map { id, device in
@@ -74,8 +76,8 @@ package struct Gateway: Sendable {
             Gateway.delivery(output, configuration, journalID: report.journalID, store: store, client: client, time: time, logger: logger)
         }
         state = GatewayState(
-            configuration: configuration, started: time.wall(), startedUptime: time.uptime(), openReport: report, store: store,
-            journal: journal, buses: buses, deliveries: deliveries, live: live, time: time)
+            configuration: configuration, started: time.wall(), startedUptime: time.uptime(), store: store, journal: journal, buses: buses,
+            deliveries: deliveries, live: live, time: time)
     }
 
     private static func buses(
@@ -118,7 +120,9 @@ package struct Gateway: Sendable {
     func run(eventLoops: MultiThreadedEventLoopGroup, environment: [String: String]) async throws {
         let notifier = ServiceNotifier(environment: environment)
         let api = LocalAPIService(
-            server: LocalAPIServer(view: state, socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
+            server: LocalAPIServer(
+                view: state, outputs: OutputDesk(store: store, deliveries: zip(configuration.outputs.map(\.name), deliveries)),
+                socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
             state: state, time: time, logger: logger)
         // Started from the first to the last and stopped from the last to the first: the signs of life end at once, then the buses bring
         // in what they are reading; whoever asks and whoever delivers can do so until then; the journal ends last and commits it all.

@@ -9,7 +9,6 @@ package final class GatewayState: GatewayView {
     private let configuration: Configuration
     private let started: Timestamp
     private let startedUptime: Uptime
-    private let openReport: OpenReport
     private let store: Store
     private let journal: JournalWriter
     private let buses: [Bus]
@@ -24,13 +23,12 @@ package final class GatewayState: GatewayView {
     static let lossNews: Duration = .seconds(3600)
 
     init(
-        configuration: Configuration, started: Timestamp, startedUptime: Uptime, openReport: OpenReport, store: Store,
-        journal: JournalWriter, buses: [Bus], deliveries: [DeliveryService], live: LiveReadings, time: any TimeSource
+        configuration: Configuration, started: Timestamp, startedUptime: Uptime, store: Store, journal: JournalWriter, buses: [Bus],
+        deliveries: [DeliveryService], live: LiveReadings, time: any TimeSource
     ) {
         self.configuration = configuration
         self.started = started
         self.startedUptime = startedUptime
-        self.openReport = openReport
         self.store = store
         self.journal = journal
         self.buses = buses
@@ -48,6 +46,8 @@ package final class GatewayState: GatewayView {
         let buses = buses.map { $0.status() }
         let journalState = await store.journalState()
         let outputStates = await store.outputStates()
+        // A journal that could not be opened at the start may be by now.
+        let openReport = await store.openReport
         let clock = time.clockState()
         let facts = ProblemFacts(
             now: time.wall(), started: started, buses: buses, clock: clock, journal: journalState, isLosing: isLosing(journalState),
@@ -126,10 +126,12 @@ package final class GatewayState: GatewayView {
             let state = known[output.name]
             let status = delivery.status
             return OutputReport(
-                name: output.name, type: output.type.rawValue, state: OutputReport.State(rawValue: status.state.rawValue) ?? .idle,
+                name: output.name, type: output.type.rawValue,
+                state: state?.isPaused == true ? .paused : OutputReport.State(rawValue: status.state.rawValue) ?? .idle,
                 cursor: state?.cursor ?? 0, backlogPolls: state?.backlogPolls ?? 0, acceptedPolls: state?.acceptedPolls ?? 0,
-                rejectedPolls: state?.rejectedPolls ?? 0, deadLetters: state?.deadLetters ?? 0, lastSuccess: status.lastSuccess,
-                lastError: status.lastError)
+                rejectedPolls: state?.rejectedPolls ?? 0, deadLetters: state?.deadLetters ?? 0,
+                deadLettersDropped: state?.deadLettersDropped ?? 0, pausedByOperator: state?.isPaused ?? false,
+                lastSuccess: status.lastSuccess, lastError: status.lastError)
         }
     }
 
@@ -139,10 +141,11 @@ package final class GatewayState: GatewayView {
             requests: bus.requests, timeouts: bus.timeouts, errors: bus.errors)
     }
 
-    private static func report(_ journal: JournalState) -> JournalReport {
+    static func report(_ journal: JournalState) -> JournalReport {
         JournalReport(
             firstSeq: journal.firstSeq, lastSeq: journal.lastSeq, polls: journal.polls, readings: journal.readings, bytes: journal.bytes,
-            lostPolls: journal.lostPolls, lostReadings: journal.lostReadings)
+            lostPolls: journal.lostPolls, lostReadings: journal.lostReadings, lostFrom: journal.lostTimes?.lowerBound,
+            lostUntil: journal.lostTimes?.upperBound)
     }
 
     private static func report(_ device: LiveReadings.Snapshot) -> DeviceReadings {

@@ -187,7 +187,7 @@ extension Store {
             cache = []
         case .corrupt:
             files?.markSuspect()
-            damage.withLock { $0 = error }
+            standingFault.withLock { $0 = error }
         case .inUse, .directory, .newer, .foreign, .full, .misuse, .sql, .closed: break
         }
     }

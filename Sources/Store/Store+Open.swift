@@ -245,6 +245,7 @@ extension Store {
             throw error
         }
         startFault = nil
+        standingFault.withLock { $0 = nil }
         logger.notice("the journal is open, later than meterd", metadata: ["store.directory": "\(directory)"])
         guard let connection else { throw StoreError(.closed, "the store is closed; open it again") }
         return connection

@@ -13,8 +13,8 @@ package actor Store {
     let fileSystem: String?
     /// Wakes whoever waits for something new.
     package nonisolated let commits = CommitSignal()
-    /// Damage of the file that was met, whoever met it; nil while there is none. It stays: only a start mends it.
-    nonisolated let damage = Lock<StoreError?>(nil)
+    /// Damage of the file that was met, whoever met it, until a start mends it; or why there is no file yet, until there is.
+    nonisolated let standingFault = Lock<StoreError?>(nil)
 
     private let thread = ThreadExecutor(name: "store")
     package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
@@ -96,6 +96,7 @@ package actor Store {
 
     private func wait(for fault: StoreError) {
         startFault = (fault, time.uptime())
+        standingFault.withLock { $0 = fault }
         logger.error(
             "the journal cannot be opened; polling goes on, the newest polls wait in memory",
             metadata: ["store.error": "\(fault.code.rawValue)", "store.reason": "\(fault)"])

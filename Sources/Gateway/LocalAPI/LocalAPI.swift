@@ -3,6 +3,8 @@ import Metering
 /// The routes of the local API, apart from any HTTP library: a request as plain values in, status and bytes out.
 struct LocalAPI: Sendable {
     let view: any GatewayView
+    /// What may be done to the outputs; nil where callers may only look.
+    var outputs: (any OutputControl)?
 
     /// A request path and query together; longer ones are refused.
     static let targetBytesLimit = 2048
@@ -11,8 +13,9 @@ struct LocalAPI: Sendable {
 
     /// The answer to every request, wrong ones too. The body is one JSON object and a newline.
     func answer(method: String, path: String, parameters: [(key: String, value: String)]) async -> Answer {
+        if let answer = await answerOutputs(method: method, path: path, parameters: parameters) { return answer }
         guard LocalAPI.routes.contains(path) else {
-            let hint = Spelling.hint(path, among: LocalAPI.routes)
+            let hint = Spelling.hint(path, among: LocalAPI.routes + LocalAPI.outputRoutes.map(\.path))
             return .failure(404, "not_found", "there is no \(path)\(hint) (routes: \(LocalAPI.routes.joined(separator: ", ")))")
         }
         guard method == "GET" else { return .failure(405, "method_not_allowed", "\(path) only answers GET") }
@@ -46,6 +49,8 @@ struct LocalAPI: Sendable {
     struct Answer: Sendable {
         var status: Int
         var body: [UInt8]
+        /// With a 405: the method that the route answers.
+        var allows = "GET"
 
         static func success(_ report: some JSONValue) -> Answer {
             Answer(status: 200, body: report.json + [UInt8(ascii: "\n")])

@@ -43,7 +43,7 @@ package final class JournalWriter: Sendable {
     package var heartbeat: Uptime { state.withLock { $0.heartbeat } }
 
     /// Why polls are not being committed now, or how the file was found damaged by whoever reads it; nil while all is well.
-    package var lastError: StoreError? { state.withLock { $0.lastError } ?? store.damage.withLock { $0 } }
+    package var lastError: StoreError? { state.withLock { $0.lastError } ?? store.standingFault.withLock { $0 } }
 
     /// Polls taken and not yet committed.
     package var waitingPolls: Int { state.withLock { $0.ring.count + $0.inHand.count } }
