@@ -17,6 +17,9 @@ extension Store {
         return true
     }
 
+    /// False for an output that is not known yet.
+    package func isPaused(output name: String) -> Bool { outboxes[name]?.isPaused ?? false }
+
     /// Hands on again what was handed on from `seq` on; the batches are others than before, since their ranges are.
     ///
     /// - Returns: the new cursor: `seq` - 1, or where what is kept begins when that is later.

@@ -15,6 +15,8 @@ package protocol Outbox: Sendable {
     func offerReplay(output: String, records: Int) async throws -> JournalSlice?
     /// What became of them: accepted ones go, rejected ones stay, in one transaction.
     func settleReplay(output: String, accepted: [Int64], rejected: [Rejection]) async throws
+    /// Someone paused the output.
+    func isPaused(output: String) async -> Bool
     /// Names the database; known once something was offered.
     func journalID() async -> String
     /// Nil when the database has no such entry.
@@ -30,6 +32,7 @@ extension Outbox {
     package func date(_ slice: JournalSlice) async throws -> Dating { .dated(slice, estimated: []) }
     package func offerReplay(output: String, records: Int) async throws -> JournalSlice? { nil }
     package func settleReplay(output: String, accepted: [Int64], rejected: [Rejection]) async throws {}
+    package func isPaused(output: String) async -> Bool { false }
     package func journalID() async -> String { "" }
 }
 

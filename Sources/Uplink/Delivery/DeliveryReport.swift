@@ -59,8 +59,6 @@ final class DeliveryReport: Sendable {
         }
     }
 
-    var isPaused: Bool { state.withLock { $0.status.isPaused } }
-
     func setPaused(_ isPaused: Bool) {
         let changes = state.withLock { state in
             defer { state.status.isPaused = isPaused }

@@ -131,7 +131,10 @@ package actor DeliveryService {
         case .load:
             return try await load()
         case .send(let part):
-            guard !report.isPaused else {
+            // Asked anew each time: a slice in hand is not sent, nor tried again, while someone has paused the output.
+            let isPaused = await outbox.isPaused(output: settings.output)
+            report.setPaused(isPaused)
+            guard !isPaused else {
                 _ = await wait(turnUntil: time.uptime() + DeliveryService.turn, orCommitAfter: nil)
                 return action
             }
