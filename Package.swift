@@ -117,7 +117,7 @@ let package = Package(
         .testTarget(name: "StoreTests", dependencies: ["Store", "CSQLite"]),
         .testTarget(name: "UplinkTests", dependencies: ["Uplink", "Store", "Simulators", "CMosquitto", "TestSupport"]),
         .testTarget(name: "SimulatorsTests", dependencies: ["Simulators", "CModbus", "TestSupport"]),
-        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Uplink", "Simulators", "TestSupport"]),
+        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Simulators", "Store", "Uplink", "TestSupport"]),
         .testTarget(
             name: "MeterctlTests",
             dependencies: ["Gateway", "TestSupport", .product(name: "NIOPosix", package: "swift-nio")]),

@@ -6,6 +6,10 @@ import Gateway
 struct DaemonClient {
     /// From the request to the end of the answer.
     static let timeLimitSeconds: Int64 = 10
+    /// From the request to the end of an answer that is streamed: gigabytes through a slow pipe.
+    static let streamLimitSeconds: Int64 = 24 * 3600
+    /// Nothing came of it for so long: the daemon hangs.
+    static let streamSilenceSeconds: Int64 = 60
     static let answerBytesLimit = 32 * 1024 * 1024
 
     let socket: String
@@ -15,6 +19,7 @@ struct DaemonClient {
     static func with<Result>(socket: String, _ body: (DaemonClient) async throws -> Result) async throws -> Result {
         var configuration = HTTPClient.Configuration()
         // A daemon that refuses now is told now, not after ten seconds of tries.
+        configuration.timeout.read = .seconds(DaemonClient.streamSilenceSeconds)
         configuration.connectionPool.retryConnectionEstablishment = false
         let http = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
         do {
@@ -30,22 +35,48 @@ struct DaemonClient {
     /// The body of a 200 answer, as it came.
     /// - Throws: `Failure`: unreachable, or failed with the daemon's own words.
     func get(_ path: String, query: [(key: String, value: String)] = []) async throws -> [UInt8] {
-        try await ask("GET", path, query: query)
+        try await ask(HTTPClientRequest(url: url(path, query)), path)
     }
 
     /// Has the daemon do something.
     /// - Throws: as `get`; bad data when the daemon calls what it was to work on invalid.
-    func post(_ path: String) async throws -> [UInt8] { try await ask("POST", path, query: []) }
+    func post(_ path: String, query: [(key: String, value: String)] = []) async throws -> [UInt8] {
+        var request = HTTPClientRequest(url: url(path, query))
+        request.method = .POST
+        return try await ask(request, path)
+    }
 
-    private func ask(_ method: String, _ path: String, query: [(key: String, value: String)]) async throws -> [UInt8] {
+    private func ask(_ request: HTTPClientRequest, _ path: String) async throws -> [UInt8] {
         let number = SocketFile.probe(socket)
         guard number == 0 else { throw Failure.unreachable(UnreachableDaemon.text(socket: socket, error: number)) }
-        let (status, body) = try await exchange(method, url(path, query))
+        let (status, body) = try await exchange(request)
         if status == 200 { return body }
-        if let report = try? JSONDecoder().decode(APIErrorReport.self, from: Data(body)) {
-            throw status == 422 ? Failure.badData(report.text) : Failure.failed(report.text)
+        throw refusal(status, body, path)
+    }
+
+    private func refusal(_ status: UInt, _ body: [UInt8], _ path: String) -> Failure {
+        guard let report = try? JSONDecoder().decode(APIErrorReport.self, from: Data(body)) else {
+            return Failure.failed("the daemon answered \(status) to \(path)")
         }
-        throw Failure.failed("the daemon answered \(status) to \(path)")
+        return status == 422 ? Failure.badData(report.text) : Failure.failed(report.text)
+    }
+
+    /// An answer of any length, piece by piece, however long it takes as long as something comes.
+    /// - Throws: `Failure`, also when the daemon breaks the answer off; what `take` throws.
+    func stream(_ path: String, query: [(key: String, value: String)], _ take: ([UInt8]) throws -> Void) async throws {
+        let number = SocketFile.probe(socket)
+        guard number == 0 else { throw Failure.unreachable(UnreachableDaemon.text(socket: socket, error: number)) }
+        do {
+            let response = try await http.execute(
+                HTTPClientRequest(url: url(path, query)), timeout: .seconds(DaemonClient.streamLimitSeconds))
+            guard response.status.code == 200 else {
+                let body = try await response.body.collect(upTo: DaemonClient.answerBytesLimit)
+                throw refusal(response.status.code, Array(body.readableBytesView), path)
+            }
+            for try await piece in response.body { try take(Array(piece.readableBytesView)) }
+        } catch let error as HTTPClientError {
+            throw Failure.failed("the daemon broke the answer off: \(error.shortDescription); see journalctl -u meterd")
+        }
     }
 
     func get<Report: Decodable>(_ type: Report.Type, _ path: String) async throws -> Report {
@@ -60,10 +91,8 @@ struct DaemonClient {
         }
     }
 
-    private func exchange(_ method: String, _ url: String) async throws -> (status: UInt, body: [UInt8]) {
+    private func exchange(_ request: HTTPClientRequest) async throws -> (status: UInt, body: [UInt8]) {
         do {
-            var request = HTTPClientRequest(url: url)
-            request.method = .init(rawValue: method)
             let response = try await http.execute(request, timeout: .seconds(DaemonClient.timeLimitSeconds))
             let body = try await response.body.collect(upTo: DaemonClient.answerBytesLimit)
             return (response.status.code, Array(body.readableBytesView))

@@ -14,7 +14,8 @@ struct Meterctl: AsyncParsableCommand {
             """,
         version: Gateway.version,
         subcommands: [
-            StatusCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, ConfigCommand.self, ReloadCommand.self,
+            StatusCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, DeadLettersCommand.self,
+            JournalCommand.self, ConfigCommand.self, ReloadCommand.self,
         ])
 
     static func main() async {

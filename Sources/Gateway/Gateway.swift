@@ -58,9 +58,9 @@ package struct Gateway: Sendable {
         let limits = Gateway.limits(configuration.journal)
         let store = try await Store.open(
             directory: configuration.gateway.dataDirectory, outputs: configuration.outputs.map(\.name), time: time, limits: limits,
-            logger: logger)
+            patient: true, logger: logger)
         let entries = configuration.devices.map(\.catalogEntry)
-        let ids = try await store.adopt(entries)
+        let ids = try await store.promise(entries)
         let journal = JournalWriter(
             store: store, interval: configuration.journal.commitInterval, time: time, limits: limits, logger: logger)
         let live = LiveReadings(
@@ -80,11 +80,12 @@ package struct Gateway: Sendable {
         let lineup = Lineup(
             configuration: configuration, buses: workshop.buses(configuration, ids), deliveries: workshop.deliveries(configuration, store))
         parts = GatewayParts(store: store, journal: journal, live: live, intake: intake, lineup: Lock(lineup), logger: logger)
-        state = GatewayState(started: time.wall(), startedUptime: time.uptime(), openReport: report, parts: parts, time: time)
+        state = GatewayState(started: time.wall(), startedUptime: time.uptime(), parts: parts, time: time)
     }
 
     static func limits(_ journal: Configuration.Journal) -> StoreLimits {
-        StoreLimits(retention: journal.retention, sizeLimit: journal.sizeLimit)
+        StoreLimits(
+            retention: journal.retention, sizeLimit: journal.sizeLimit, undatedHold: journal.undatedHold, sendsUndated: journal.sendsUndated)
     }
 
     private static func buses(
@@ -136,7 +137,11 @@ package struct Gateway: Sendable {
         let reloader = Reloader(load: reload, parts: parts, workshop: workshop, state: state, notifier: notifier, logger: logger)
         let api = LocalAPIService(
             server: LocalAPIServer(
-                view: state, control: reloader, socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
+                view: state, control: reloader,
+                outputs: OutputDesk(store: parts.store) { [lineup = parts.lineup] in
+                    let lineup = lineup.withLock { $0 }
+                    return Array(zip(lineup.configuration.outputs.map(\.name), lineup.deliveries))
+                }, socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
             state: state, time: time, logger: logger)
         // Started from the first to the last and stopped from the last to the first: the signs of life end at once, then the buses bring
         // in what they are reading; whoever asks and whoever delivers can do so until then; the journal ends last and commits it all.

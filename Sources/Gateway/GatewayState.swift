@@ -8,7 +8,6 @@ import Uplink
 package final class GatewayState: GatewayView {
     private let started: Timestamp
     private let startedUptime: Uptime
-    private let openReport: OpenReport
     private let parts: GatewayParts
     private let time: any TimeSource
     /// When a problem was first seen, for those whose part does not keep it.
@@ -20,10 +19,9 @@ package final class GatewayState: GatewayView {
     /// A loss is news for so long.
     static let lossNews: Duration = .seconds(3600)
 
-    init(started: Timestamp, startedUptime: Uptime, openReport: OpenReport, parts: GatewayParts, time: any TimeSource) {
+    init(started: Timestamp, startedUptime: Uptime, parts: GatewayParts, time: any TimeSource) {
         self.started = started
         self.startedUptime = startedUptime
-        self.openReport = openReport
         self.parts = parts
         self.time = time
     }
@@ -41,6 +39,8 @@ package final class GatewayState: GatewayView {
         let buses = lineup.buses.map { $0.status() }
         let journalState = await parts.store.journalState()
         let outputStates = await parts.store.outputStates()
+        // A journal that could not be opened at the start may be by now.
+        let openReport = await parts.store.openReport
         let clock = time.clockState()
         let facts = ProblemFacts(
             now: time.wall(), started: started, buses: buses, clock: clock, journal: journalState, isLosing: isLosing(journalState),
@@ -125,10 +125,12 @@ package final class GatewayState: GatewayView {
             let state = known[output.name]
             let status = delivery.status
             return OutputReport(
-                name: output.name, type: output.type.rawValue, state: OutputReport.State(rawValue: status.state.rawValue) ?? .idle,
+                name: output.name, type: output.type.rawValue,
+                state: state?.isPaused == true ? .paused : OutputReport.State(rawValue: status.state.rawValue) ?? .idle,
                 cursor: state?.cursor ?? 0, backlogPolls: state?.backlogPolls ?? 0, acceptedPolls: state?.acceptedPolls ?? 0,
-                rejectedPolls: state?.rejectedPolls ?? 0, deadLetters: state?.deadLetters ?? 0, lastSuccess: status.lastSuccess,
-                lastError: status.lastError)
+                rejectedPolls: state?.rejectedPolls ?? 0, deadLetters: state?.deadLetters ?? 0,
+                deadLettersDropped: state?.deadLettersDropped ?? 0, pausedByOperator: state?.isPaused ?? false,
+                lastSuccess: status.lastSuccess, lastError: status.lastError)
         }
     }
 
@@ -138,10 +140,11 @@ package final class GatewayState: GatewayView {
             requests: bus.requests, timeouts: bus.timeouts, errors: bus.errors)
     }
 
-    private static func report(_ journal: JournalState) -> JournalReport {
+    static func report(_ journal: JournalState) -> JournalReport {
         JournalReport(
             firstSeq: journal.firstSeq, lastSeq: journal.lastSeq, polls: journal.polls, readings: journal.readings, bytes: journal.bytes,
-            lostPolls: journal.lostPolls, lostReadings: journal.lostReadings)
+            lostPolls: journal.lostPolls, lostReadings: journal.lostReadings, lostFrom: journal.lostTimes?.lowerBound,
+            lostUntil: journal.lostTimes?.upperBound)
     }
 
     private static func report(_ device: LiveReadings.Snapshot) -> DeviceReadings {

@@ -81,8 +81,8 @@ struct ProblemFacts {
             list.append(
                 problem(
                     isLosing ? .needsSomeone : .past, "polls_lost", "journal",
-                    "\(journal.lostPolls) polls with \(journal.lostReadings) readings were lost before they were handed on: disk full, size "
-                        + "limit or damage"))
+                    "\(journal.lostPolls) polls with \(journal.lostReadings) readings\(ProblemFacts.span(journal.lostTimes)) were lost before "
+                        + "they were handed on: disk full, size limit or damage (meterctl journal lists them)"))
         }
         return list
     }
@@ -116,8 +116,25 @@ struct ProblemFacts {
         }
     }
 
+    /// ` read from 2026-11-24T06:00:00.000Z to 2026-11-24T07:00:00.000Z`.
+    private static func span(_ times: ClosedRange<Timestamp>?) -> String {
+        times.map { " read from \($0.lowerBound.rfc3339) to \($0.upperBound.rfc3339)" } ?? ""
+    }
+
     private var outputProblems: [Problem] {
-        zip(outputs, deliveries).flatMap { name, delivery -> [Problem] in
+        let paused = Set(outputStates.filter(\.isPaused).map(\.name))
+        return zip(outputs, deliveries).flatMap { name, delivery -> [Problem] in
+            if paused.contains(name) {
+                let text = "someone paused it; go on with: meterctl outputs \(name) resume"
+                return [problem(.heals, "output_paused_by_operator", name, text)]
+            }
+            if let since = delivery.holdingSince {
+                return [
+                    problem(
+                        .heals, "output_holds_undated", name, since: since,
+                        "polls that were read before the clock was set wait for a time server; check that the gateway reaches one")
+                ]
+            }
             let error = delivery.lastError ?? "no answer"
             switch delivery.state {
             case .delivering, .idle: return []
@@ -131,7 +148,13 @@ struct ProblemFacts {
             + outputStates.filter { $0.deadLetters > 0 }.map { state in
                 problem(
                     .past, "dead_letters", state.name,
-                    "\(state.deadLetters) records were refused by the receiver and are kept as dead letters")
+                    "\(state.deadLetters) records were refused by the receiver and are kept as dead letters (meterctl dead-letters list "
+                        + "\(state.name) shows why)")
+            }
+            + outputStates.filter { $0.deadLettersDropped > 0 }.map { state in
+                problem(
+                    .past, "dead_letters_dropped", state.name,
+                    "\(state.deadLettersDropped) dead letters were removed for newer ones: only so many are kept")
             }
     }
 

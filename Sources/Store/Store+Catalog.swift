@@ -25,6 +25,27 @@ extension Store {
         }
     }
 
+    /// As `adopt`, whatever the disk does: where nothing can be written now the ids are numbers of this run, below 0, which a commit
+    /// replaces by those of the rows it makes then.
+    ///
+    /// - Throws: `.corrupt`, `.closed`, `.sql`.
+    package func promise(_ entries: [CatalogEntry]) throws(StoreError) -> [CatalogID] {
+        do {
+            return try adopt(entries)
+        } catch {
+            guard error.code == .full || error.code == .io else { throw error }
+            let first = promisedEntries.count
+            promisedEntries += entries
+            return entries.indices.map { CatalogID(-Int64(first + $0) - 1) }
+        }
+    }
+
+    /// Makes the rows of the entries that were promised. Call it before a commit.
+    func keepPromises() throws(StoreError) {
+        guard keptPromises.count < promisedEntries.count else { return }
+        for (index, id) in try adopt(promisedEntries).enumerated() { keptPromises[CatalogID(-Int64(index) - 1)] = id }
+    }
+
     package func adopt(_ entry: CatalogEntry) throws(StoreError) -> CatalogID {
         guard let id = try adopt([entry]).first else { throw StoreError(.sql, "the catalog gave no id; report this") }
         return id

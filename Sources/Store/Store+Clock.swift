@@ -29,6 +29,7 @@ extension Store {
                 .integer(event.uptime.nanoseconds), .integer(event.wall.milliseconds), .integer(event.stepMilliseconds))
         }
         guard !events.isEmpty else { return }
+        corrections = nil
         try connection.run(
             """
             DELETE FROM event WHERE kind = 'clock_step'

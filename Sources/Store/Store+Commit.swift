@@ -30,6 +30,8 @@ extension Store {
     /// - Returns: nil when there was nothing to do.
     /// - Throws: `.full` and `.io`, which heal; `.corrupt`, which a restart heals; `.closed`.
     package func commit(_ polls: [CountedPoll], forcing: Bool = false) throws(StoreError) -> CommitReceipt? {
+        _ = try opened()
+        try keepPromises()
         let connection = try opened()
         let already = min(inDoubt?.count ?? 0, polls.count)
         let fresh = Array(polls[already...])
@@ -121,7 +123,11 @@ extension Store {
                 size.add(polls[end].poll)
                 end += 1
             }
-            let part = polls[start..<end].map { CountedPoll(poll: $0.poll, readings: min(max($0.readings, 0), Int(UInt16.max))) }
+            let part = polls[start..<end].map { counted in
+                var poll = counted.poll
+                poll.entry = keptPromises[poll.entry] ?? poll.entry
+                return CountedPoll(poll: poll, readings: min(max(counted.readings, 0), Int(UInt16.max)))
+            }
             let times = part.map(\.poll.time.milliseconds)
             let readings = part.reduce(0) { $0 + $1.readings }
             try connection.run(
@@ -162,10 +168,12 @@ extension Store {
         for (name, written) in staged.outboxes {
             outboxes[name]?.committed(horizon: written.horizon)
             outboxes[name]?.deadLetters = written.deadLetters
+            outboxes[name]?.replays = written.replays
             outboxes[name]?.deadLettersDropped = written.deadLettersDropped
         }
         deadLetters.removeFirst(min(staged.deadLetterCount, deadLetters.count))
         losses.removeFirst(min(staged.lossCount, losses.count))
+        corrections = nil
         clockEvents.removeFirst(min(staged.clockEventCount, clockEvents.count))
         isDirty = !deadLetters.isEmpty || staged.outboxes.contains { $0.value.cursor != outboxes[$0.key]?.cursor }
         if !retired.isEmpty { dropRetired(written: staged.outboxes) }
@@ -184,6 +192,7 @@ extension Store {
             cache = []
         case .corrupt:
             files?.markSuspect()
+            standingFault.withLock { $0 = error }
         case .inUse, .directory, .newer, .foreign, .full, .misuse, .sql, .closed: break
         }
     }

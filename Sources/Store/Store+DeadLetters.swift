@@ -8,16 +8,21 @@ package struct DeadLetter: Hashable, Sendable {
     package var time: Timestamp
     /// Nil when the poll was no longer in the journal, or its copy cannot be read.
     package var poll: Poll?
+    /// It is to be handed on again.
+    package var isReplaying = false
 }
 
 extension Store {
     /// - Parameter limit: the first so many of them, by seq.
     /// - Throws: `.misuse` for an unknown output; `.io`, `.corrupt`, `.closed`.
-    package func deadLetters(output name: String, limit: Int) throws(StoreError) -> [DeadLetter] {
+    ///   Those of the last moments are not among them before the next commit.
+    package func deadLetters(output name: String, from seq: Int64 = 0, limit: Int) throws(StoreError) -> [DeadLetter] {
+        if !isStarted { _ = try opened() }
         guard let outbox = outboxes[name] else { throw StoreError(.misuse, "there is no output \(name)") }
-        let statement = try opened().statement("SELECT seq, reason, rejected, body FROM dead_letter WHERE output = ? ORDER BY seq LIMIT ?")
+        let statement = try opened().statement(
+            "SELECT seq, reason, rejected, body, replay FROM dead_letter WHERE output = ? AND seq >= ? ORDER BY seq LIMIT ?")
         defer { statement.reset() }
-        try statement.bind([.integer(outbox.id), SQLValue(limit)])
+        try statement.bind([.integer(outbox.id), .integer(seq), SQLValue(limit)])
         var found: [DeadLetter] = []
         while try statement.step() {
             let body = statement.blob(3)
@@ -25,7 +30,7 @@ extension Store {
             found.append(
                 DeadLetter(
                     seq: statement.integer(0), reason: statement.text(1), time: Timestamp(milliseconds: statement.integer(2)),
-                    poll: poll))
+                    poll: poll, isReplaying: statement.integer(4) != 0))
         }
         return found
     }
@@ -56,6 +61,9 @@ extension Store {
             letter.body.map { .blob($0) } ?? .null)
         outbox.deadLetters += 1
         while outbox.deadLetters > max(0, limits.deadLetters) {
+            let wasReplaying = try connection.integer(
+                "SELECT replay FROM dead_letter WHERE output = ? ORDER BY seq LIMIT 1", .integer(letter.output))
+            if wasReplaying == 1 { outbox.replays -= 1 }
             try connection.run(
                 "DELETE FROM dead_letter WHERE output = ?1 AND seq = (SELECT min(seq) FROM dead_letter WHERE output = ?1)",
                 .integer(letter.output))

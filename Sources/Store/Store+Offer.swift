@@ -9,7 +9,9 @@ extension Store {
     ///   - age: a shorter range is offered once its oldest poll has been committed for this long.
     /// - Throws: `.misuse` for an output that was not named at `open`; `.io`, which heals; `.corrupt`; `.closed`.
     package func offer(output name: String, records: Int, age: Duration) throws(StoreError) -> SliceOffer {
+        if !isStarted { _ = try opened() }
         guard var outbox = outboxes[name] else { throw unknown(name) }
+        guard !outbox.isPaused else { return .paused }
         let now = time.uptime()
         if outbox.skip(to: books.firstSeq, records: records) { store(outbox) }
         // A range whose every chunk is damaged is passed over; a bound keeps one call short.
@@ -161,8 +163,11 @@ extension Store {
             cache.append(read)
             return read
         } catch {
-            fail(error)
-            guard error.code == .corrupt else { throw error }
+            // Costs this chunk, and is counted; the file goes on being used.
+            guard error.code == .corrupt else {
+                fail(error)
+                throw error
+            }
             noteDamage(chunk, what: error.cause ?? error.message)
             return nil
         }

@@ -3,8 +3,21 @@ import Host
 import Metering
 
 extension Store {
-    func start(outputs: [String]) throws(StoreError) {
-        let files = try DataDirectory(path: directory)
+    /// Takes the directory and opens the file in it. Call it again after a failure.
+    func start() throws(StoreError) {
+        do throws(StoreError) {
+            try startOnce()
+            isStarted = true
+        } catch {
+            connection?.closeUntouched()
+            connection = nil
+            throw error
+        }
+    }
+
+    private func startOnce() throws(StoreError) {
+        let files: DataDirectory
+        if let held = self.files { files = held } else { files = try DataDirectory(path: directory) }
         self.files = files
         // Starting writes too.
         if let free = files.freeBytes, free < max(limits.ballastBytes, StoreLimits.roomBytes) { _ = files.dropBallast() }
@@ -19,7 +32,7 @@ extension Store {
                 .integer(time.wall().milliseconds), .integer(time.uptime().nanoseconds), .integer(books.lastSeq + 1))
             run = try connection.integer("SELECT max(id) FROM run") ?? 0
             try writeClockEvents(clockEvents, connection)
-            for name in outputs { try openOutput(name, connection) }
+            for name in configuredOutputs { try openOutput(name, connection) }
         }
         clockEvents = []
         files.clearSuspicion()
@@ -45,10 +58,10 @@ extension Store {
             do { try connection.checkpoint(SQLITE_CHECKPOINT_RESTART) } catch  where error.code == .full {}
             try load(connection)
         } catch {
-            // A table or column that should be there and is not is damage too.
-            guard error.code == .corrupt || error.code == .sql else { throw error }
             connection?.closeUntouched()
             connection = nil
+            // Anything else says nothing about the file: a disk that fails for now, or too little memory.
+            guard error.code == .corrupt else { throw error }
             try replace(files, reason: error.cause ?? error.message)
         }
     }
@@ -116,6 +129,32 @@ extension Store {
         }
     }
 
+    /// Opens the file that was open before, and no other: an empty one in its place would begin a journal that outputs know nothing of.
+    private func reopenFile(_ files: DataDirectory) throws(StoreError) -> Connection {
+        // SQLite would delete the log beside an empty file.
+        guard files.journalBytes > 0 else {
+            throw StoreError(
+                .io,
+                "\(files.journal) is empty or gone, and was not when meterd opened it; put back the file, "
+                    + "or restart meterd to begin a new one")
+        }
+        let connection = try Connection(path: files.journal, fileSystem: fileSystem, creating: false)
+        do throws(StoreError) {
+            let tables = try connection.integer("SELECT count(*) FROM sqlite_schema WHERE name = 'journal'") ?? 0
+            guard tables > 0, try connection.text("SELECT journal_id FROM journal") == report.journalID else {
+                throw StoreError(
+                    .io,
+                    "\(files.journal) is another file than before; put back the one of journal \(report.journalID), "
+                        + "or restart meterd to go on with this one")
+            }
+            try connection.configure()
+            return connection
+        } catch {
+            connection.closeUntouched()
+            throw error
+        }
+    }
+
     private func check(_ connection: Connection, _ files: DataDirectory) throws(StoreError) {
         guard files.isSuspect || files.journalBytes <= StoreLimits.checkedBytes else { return }
         let found = try connection.text("PRAGMA quick_check(1)")
@@ -140,6 +179,12 @@ extension Store {
         books.commits = statement.integer(6)
         books.firstSeq = try connection.integer("SELECT min(first_seq) FROM chunk") ?? books.lastSeq + 1
         books.usedBytes = try connection.usedBytes()
+        books.lostTimes = nil
+        if let first = try connection.integer("SELECT min(first_time) FROM loss"),
+            let last = try connection.integer("SELECT max(last_time) FROM loss"), first <= last
+        {
+            books.lostTimes = Timestamp(milliseconds: first)...Timestamp(milliseconds: last)
+        }
     }
 
     private func loadDamage(_ connection: Connection) throws(StoreError) {
@@ -156,7 +201,8 @@ extension Store {
             """, .text(name), .integer(books.firstSeq - 1), .integer(books.lastSeq))
         let statement = try connection.statement(
             """
-            SELECT id, cursor, pending_end, horizon, accepted, rejected, dead_letters, dead_letters_dropped FROM output WHERE name = ?
+            SELECT id, cursor, pending_end, horizon, accepted, rejected, dead_letters, dead_letters_dropped, paused,
+            (SELECT count(*) FROM dead_letter WHERE output = output.id AND replay <> 0) FROM output WHERE name = ?
             """)
         defer { statement.reset() }
         try statement.bind([.text(name)])
@@ -164,15 +210,18 @@ extension Store {
         outboxes[name] = Outbox(
             id: statement.integer(0), name: name, cursor: statement.integer(1), pendingEnd: statement.integer(2),
             horizon: statement.integer(3), accepted: Int(statement.integer(4)), rejected: Int(statement.integer(5)),
-            deadLetters: Int(statement.integer(6)), deadLettersDropped: Int(statement.integer(7)))
+            deadLetters: Int(statement.integer(6)), deadLettersDropped: Int(statement.integer(7)),
+            isPaused: statement.integer(8) != 0, replays: Int(statement.integer(9)))
         if !outputNames.contains(name) { outputNames.append(name) }
     }
 
     /// The connection; after an I/O error a new one, once everything that the old one may have written is known to be on the disk.
     func opened() throws(StoreError) -> Connection {
         if let connection { return connection }
-        guard !isClosed, let files else { throw StoreError(.closed, "the store is closed; open it again") }
-        let connection = try openFile(files, checking: false)
+        guard !isClosed else { throw StoreError(.closed, "the store is closed; open it again") }
+        guard isStarted else { return try startLate() }
+        guard let files else { throw StoreError(.closed, "the store is closed; open it again") }
+        let connection = try reopenFile(files)
         // The kernel forgets pages whose flush failed, so what the WAL seems to hold may not be on the disk. Copied into the database
         // and flushed there it is; then the WAL begins anew.
         do {
@@ -187,11 +236,31 @@ extension Store {
         return connection
     }
 
+    /// Another try at a start that the disk did not allow, now and then: each costs it writes.
+    private func startLate() throws(StoreError) -> Connection {
+        let now = time.uptime()
+        if let (fault, at) = startFault, now - at < StoreLimits.startRetry { throw fault }
+        do throws(StoreError) { try start() } catch {
+            startFault = (error, now)
+            throw error
+        }
+        startFault = nil
+        standingFault.withLock { $0 = nil }
+        logger.notice("the journal is open, later than meterd", metadata: ["store.directory": "\(directory)"])
+        guard let connection else { throw StoreError(.closed, "the store is closed; open it again") }
+        return connection
+    }
+
     /// Whether the commit that failed is in the file after all.
     private func settleDoubt(_ connection: Connection) throws(StoreError) {
         let commits = try connection.integer("SELECT commits FROM journal")
         if let staged = inDoubt, commits == staged.books.commits { adopt(staged) } else { inDoubt = nil }
     }
+}
+
+extension StoreLimits {
+    /// A start that found no room is tried again after this at the earliest.
+    static let startRetry: Duration = .seconds(2)
 }
 
 func randomHex(bytes count: Int) -> String {

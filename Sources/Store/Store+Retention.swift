@@ -32,6 +32,7 @@ extension Store {
         }
         books.firstSeq = try connection.integer("SELECT min(first_seq) FROM chunk") ?? books.lastSeq + 1
         if !removals.isEmpty {
+            corrections = nil
             try connection.run("DELETE FROM run WHERE id < coalesce((SELECT run FROM chunk ORDER BY first_seq LIMIT 1), ?)", .integer(run))
             // A sync of a later run of the same start of the machine dates earlier ones; of runs that are gone nothing is left to date.
             try connection.run("DELETE FROM event WHERE run < (SELECT min(id) FROM run)")
@@ -65,6 +66,7 @@ extension Store {
         guard loss.polls > 0 else { return }
         books.lostPolls += loss.polls
         books.lostReadings += loss.readings
+        books.lostTimes = loss.times(and: books.lostTimes)
         let rows = try connection.integer("SELECT count(*) FROM loss") ?? 0
         if let (id, newest) = try newestLoss(of: loss.cause, connection), newest.isContinued(by: loss) || rows >= StoreLimits.lossRows {
             try write(newest.merged(with: loss), id: id, connection)

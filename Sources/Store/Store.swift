@@ -36,6 +36,8 @@ package enum SliceOffer: Hashable, Sendable {
     case wait(until: Uptime)
     /// All is handed on.
     case empty
+    /// Someone paused the output: ask again when it was resumed.
+    case paused
 }
 
 /// A record that the receiver refused, with its answer.
@@ -57,15 +59,25 @@ package struct OutputState: Hashable, Sendable {
     package var backlogPolls: Int
     package var acceptedPolls: Int
     package var rejectedPolls: Int
+    /// Copies of rejected polls that are kept.
     package var deadLetters: Int
+    /// Copies that went for newer ones, over the limit.
+    package var deadLettersDropped: Int
+    /// Someone paused it; nothing is offered until someone resumes it.
+    package var isPaused: Bool
 
-    package init(name: String, cursor: Int64, backlogPolls: Int, acceptedPolls: Int, rejectedPolls: Int, deadLetters: Int) {
+    package init(
+        name: String, cursor: Int64, backlogPolls: Int, acceptedPolls: Int, rejectedPolls: Int, deadLetters: Int,
+        deadLettersDropped: Int = 0, isPaused: Bool = false
+    ) {
         self.name = name
         self.cursor = cursor
         self.backlogPolls = backlogPolls
         self.acceptedPolls = acceptedPolls
         self.rejectedPolls = rejectedPolls
         self.deadLetters = deadLetters
+        self.deadLettersDropped = deadLettersDropped
+        self.isPaused = isPaused
     }
 }
 
@@ -80,9 +92,12 @@ package struct JournalState: Hashable, Sendable {
     package var bytes: Int
     package var lostPolls: Int
     package var lostReadings: Int
+    /// When the lost polls were read; nil when none were lost.
+    package var lostTimes: ClosedRange<Timestamp>?
 
     package init(
-        journalID: String, firstSeq: Int64, lastSeq: Int64, polls: Int, readings: Int, bytes: Int, lostPolls: Int, lostReadings: Int
+        journalID: String, firstSeq: Int64, lastSeq: Int64, polls: Int, readings: Int, bytes: Int, lostPolls: Int, lostReadings: Int,
+        lostTimes: ClosedRange<Timestamp>? = nil
     ) {
         self.journalID = journalID
         self.firstSeq = firstSeq
@@ -92,5 +107,6 @@ package struct JournalState: Hashable, Sendable {
         self.bytes = bytes
         self.lostPolls = lostPolls
         self.lostReadings = lostReadings
+        self.lostTimes = lostTimes
     }
 }

@@ -14,6 +14,8 @@ package actor Store {
     let fileSystem: String?
     /// Wakes whoever waits for something new.
     package nonisolated let commits = CommitSignal()
+    /// Damage of the file that was met, whoever met it, until a start mends it; or why there is no file yet, until there is.
+    nonisolated let standingFault = Lock<StoreError?>(nil)
 
     private let thread = ThreadExecutor(name: "store")
     package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
@@ -22,6 +24,13 @@ package actor Store {
     /// Nil after an I/O error, until the file is opened anew.
     var connection: Connection?
     var isClosed = false
+    /// False until the file was opened once; then the outputs, the books and the run are known.
+    var isStarted = false
+    /// Why it was not, and when that was tried.
+    var startFault: (StoreError, at: Uptime)?
+    /// Catalog entries that polls name by a number of their own, below 0, until the file can be written; and what they are called there.
+    var promisedEntries: [CatalogEntry] = []
+    var keptPromises: [CatalogID: CatalogID] = [:]
 
     var report = OpenReport()
     var books = Books()
@@ -31,7 +40,8 @@ package actor Store {
     /// The last seq when the file was opened: polls up to here count as old.
     var openedAt: Int64 = 0
     var outboxes: [String: Outbox] = [:]
-    /// The outputs that are written with each commit, in order: the configured ones, and the retired ones until then.
+    let configuredOutputs: [String]
+    /// The outputs that are written with each commit, in order: the configured ones that the file knows, and the retired ones until then.
     var outputNames: [String] = []
     /// Outputs that are configured no more.
     var retired: Set<String> = []
@@ -41,6 +51,10 @@ package actor Store {
     var losses: [Loss] = []
     var clockWatch = ClockWatch()
     var clockEvents: [ClockEvent] = []
+    /// As last read; nil when the clock events have changed since.
+    var corrections: [TimeCorrection]?
+    /// The first seq of this start of the machine.
+    var bootSeq: Int64?
     var damagedChunks: Set<Int64> = []
     var commitTimes: [(lastSeq: Int64, at: Uptime)] = []
     var cache: [CachedChunk] = []
@@ -48,8 +62,11 @@ package actor Store {
     /// Bytes that were in use when the disk was found full; nil while there is room.
     var fullLimit: Int?
 
-    private init(directory: String, limits: StoreLimits, time: any TimeSource, fileSystem: String?, logger: Logger) {
+    private init(
+        directory: String, outputs: [String], limits: StoreLimits, time: any TimeSource, fileSystem: String?, logger: Logger
+    ) {
         self.directory = directory
+        configuredOutputs = outputs
         self.limits = limits
         self.time = time
         self.fileSystem = fileSystem
@@ -64,26 +81,45 @@ package actor Store {
     ///   - directory: exists and may be written.
     ///   - outputs: names of the configured outputs; a new one starts at the journal's beginning, a known one at its cursor.
     ///   - fileSystem: a registered SQLite VFS that stands between the store and the files: for tests of power cuts.
-    /// - Throws: `.inUse`, `.directory`, `.newer`, `.foreign`, `.full`, `.io`.
+    ///   - patient: on a full or failing disk the store is returned all the same; it opens its file at the first call that finds it can.
+    ///     Until then every call throws why it cannot.
+    /// - Throws: `.inUse`, `.directory`, `.newer`, `.foreign`; `.full` and `.io` unless it is patient.
     package static func open(
         directory: String, outputs: [String], time: any TimeSource, limits: StoreLimits = StoreLimits(), fileSystem: String? = nil,
-        logger: Logger
+        patient: Bool = false, logger: Logger
     ) async throws(StoreError) -> Store {
-        let store = Store(directory: directory, limits: limits, time: time, fileSystem: fileSystem, logger: logger)
-        try await store.start(outputs: outputs)
+        let store = Store(
+            directory: directory, outputs: outputs, limits: limits, time: time, fileSystem: fileSystem, logger: logger)
+        do throws(StoreError) { try await store.start() } catch {
+            guard patient, error.code == .full || error.code == .io else { throw error }
+            await store.wait(for: error)
+        }
         return store
+    }
+
+    private func wait(for fault: StoreError) {
+        startFault = (fault, time.uptime())
+        standingFault.withLock { $0 = fault }
+        logger.error(
+            "the journal cannot be opened; polling goes on, the newest polls wait in memory",
+            metadata: ["store.error": "\(fault.code.rawValue)", "store.reason": "\(fault)"])
     }
 
     /// What opening found.
     package var openReport: OpenReport { report }
 
-    /// Closes the file and gives the directory free. Everything later throws `.closed`. What was settled since the last commit is
-    /// committed first.
+    /// The end is near: from now on commits flush the log and leave the database alone, however long the log grows. The next start copies
+    /// it over, when nobody waits for a stop.
+    func hurry() { try? connection?.leaveTheLog() }
+
+    /// Closes the file and gives the directory free, within the time of one flush. Everything later throws `.closed`. What was settled
+    /// since the last commit is committed first.
     package func close() {
         guard !isClosed else { return }
-        if isDirty { _ = try? commit([]) }
+        hurry()
+        if isDirty, connection != nil { _ = try? commit([]) }
         isClosed = true
-        connection?.close()
+        connection?.closeUntouched()
         connection = nil
         files?.release()
         files = nil
@@ -97,7 +133,8 @@ package actor Store {
         JournalState(
             journalID: report.journalID, firstSeq: books.firstSeq, lastSeq: books.lastSeq, polls: books.polls, readings: books.readings,
             bytes: books.usedBytes, lostPolls: books.lostPolls + losses.reduce(0) { $0 + $1.polls },
-            lostReadings: books.lostReadings + losses.reduce(0) { $0 + $1.readings })
+            lostReadings: books.lostReadings + losses.reduce(0) { $0 + $1.readings },
+            lostTimes: losses.reduce(books.lostTimes) { $1.times(and: $0) })
     }
 
     /// The configured outputs, in their order; costs no reading.
@@ -107,7 +144,8 @@ package actor Store {
                 name: outbox.name, cursor: outbox.cursor,
                 backlogPolls: Int(max(0, books.lastSeq - max(outbox.cursor, books.firstSeq - 1))), acceptedPolls: outbox.accepted,
                 rejectedPolls: outbox.rejected,
-                deadLetters: outbox.deadLetters + deadLetters.reduce(0) { $0 + ($1.output == outbox.id ? 1 : 0) })
+                deadLetters: outbox.deadLetters + deadLetters.reduce(0) { $0 + ($1.output == outbox.id ? 1 : 0) },
+                deadLettersDropped: outbox.deadLettersDropped, isPaused: outbox.isPaused)
         }
     }
 }
@@ -137,6 +175,8 @@ struct Books: Hashable, Sendable {
     var readings = 0
     var lostPolls = 0
     var lostReadings = 0
+    /// The times of what was lost.
+    var lostTimes: ClosedRange<Timestamp>?
     var usedBytes = 0
     /// Rises with every commit: tells after an I/O error whether that commit is in the file.
     var commits: Int64 = 0

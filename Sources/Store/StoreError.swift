@@ -9,7 +9,7 @@ package struct StoreError: Error, Hashable, Sendable {
         case newer = "store_newer"
         /// The file is a database of another program; nothing was touched.
         case foreign = "store_foreign"
-        /// The file is damaged. The next start sets it aside and begins a new one.
+        /// The file is damaged, or lacks a table. The next start sets it aside and begins a new one.
         case corrupt = "store_corrupt"
         /// No space left. The same call works again once there is.
         case full = "store_full"

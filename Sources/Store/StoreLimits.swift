@@ -12,10 +12,17 @@ package struct StoreLimits: Hashable, Sendable {
     package var ringBytes: Int
     /// Room that stands by for a full disk: what the log holds at most goes into the database then, and the log grows to its full size.
     package var ballastBytes: Int
+    /// How long after they were read polls from before the first clock synchronisation are held back from the outputs, if it does not come.
+    package var undatedHold: Duration
+    /// They are held no longer once so many polls wait.
+    package var undatedPolls: Int64
+    /// They are not held at all, and leave with the date they have.
+    package var sendsUndated: Bool
 
     package init(
         retention: Duration = .seconds(60 * 86_400), sizeLimit: Int = 2 << 30, deadLetters: Int = 10_000, ringPolls: Int = 20_000,
-        ringBytes: Int = 8 << 20, ballastBytes: Int = 6 << 20
+        ringBytes: Int = 8 << 20, ballastBytes: Int = 6 << 20, undatedHold: Duration = .seconds(86_400),
+        undatedPolls: Int64 = 1_000_000, sendsUndated: Bool = false
     ) {
         self.retention = retention
         self.sizeLimit = sizeLimit
@@ -23,6 +30,9 @@ package struct StoreLimits: Hashable, Sendable {
         self.ringPolls = ringPolls
         self.ringBytes = ringBytes
         self.ballastBytes = ballastBytes
+        self.undatedHold = undatedHold
+        self.undatedPolls = undatedPolls
+        self.sendsUndated = sendsUndated
     }
 
     /// Chunks that retention may remove with one commit, so that a lowered limit does not stall one.

@@ -9,6 +9,16 @@ package protocol Outbox: Sendable {
     func offer(output: String, records: Int, age: Duration) async throws -> SliceOffer
     /// Moves the cursor to `through` and keeps the rejected records as dead letters, in one transaction.
     func settle(output: String, through: Int64, accepted: Int, rejected: [Rejection]) async throws
+    /// The slice with the times its polls were read at, or how long to wait until they are known.
+    func date(_ slice: JournalSlice) async throws -> Dating
+    /// Dead letters that are to be handed on again, at most `records` of consecutive seqs; nil when there are none.
+    func offerReplay(output: String, records: Int) async throws -> JournalSlice?
+    /// What became of them: accepted ones go, rejected ones stay, in one transaction.
+    func settleReplay(output: String, accepted: [Int64], rejected: [Rejection]) async throws
+    /// Someone paused the output.
+    func isPaused(output: String) async -> Bool
+    /// Names the database; known once something was offered.
+    func journalID() async -> String
     /// Nil when the database has no such entry.
     func entry(_ id: CatalogID) async throws -> CatalogEntry?
     /// The seq of the newest committed poll; 0 when there is none.
@@ -17,7 +27,17 @@ package protocol Outbox: Sendable {
     func waitForCommit(after seq: Int64) async
 }
 
+/// For an outbox that keeps no dead letters and knows every time.
+extension Outbox {
+    package func date(_ slice: JournalSlice) async throws -> Dating { .dated(slice, estimated: []) }
+    package func offerReplay(output: String, records: Int) async throws -> JournalSlice? { nil }
+    package func settleReplay(output: String, accepted: [Int64], rejected: [Rejection]) async throws {}
+    package func isPaused(output: String) async -> Bool { false }
+    package func journalID() async -> String { "" }
+}
+
 extension Store: Outbox {
+    package func journalID() -> String { journalState().journalID }
     package func lastSeq() -> Int64 { commits.last }
     package func waitForCommit(after seq: Int64) async { _ = await commits.next(after: seq) }
 }

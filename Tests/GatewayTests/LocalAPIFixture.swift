@@ -108,16 +108,20 @@ enum FixtureError: Error { case system(Int32) }
 let quietLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 /// Runs a server on a socket in a new directory, and stops it gracefully after the body.
-func withServer(_ view: any GatewayView = CannedView(), _ body: @escaping @Sendable (String) async throws -> Void) async throws {
+func withServer(
+    _ view: any GatewayView = CannedView(), outputs: (any OutputControl)? = nil, _ body: @escaping @Sendable (String) async throws -> Void
+) async throws {
     try await withTemporaryDirectory { directory in
-        try await withServer(view, socket: "\(directory)/api.sock", body)
+        try await withServer(view, outputs: outputs, socket: "\(directory)/api.sock", body)
     }
 }
 
-func withServer(_ view: any GatewayView, socket: String, _ body: @escaping @Sendable (String) async throws -> Void) async throws {
+func withServer(
+    _ view: any GatewayView, outputs: (any OutputControl)? = nil, socket: String, _ body: @escaping @Sendable (String) async throws -> Void
+) async throws {
     let (listening, listens) = AsyncStream.makeStream(of: Void.self)
     let server = LocalAPIServer(
-        view: view, socket: socket, group: nil, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, time: SystemTime(),
+        view: view, outputs: outputs, socket: socket, group: nil, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, time: SystemTime(),
         logger: quietLogger, onListening: { listens.yield() })
     let services = ServiceGroup(
         configuration: .init(

@@ -38,8 +38,12 @@ import Testing
           devices                 List the meters, inverters and sensors, and whether
                                   they answer.
           readings                Show the newest reading of every point.
-          outputs                 List where readings are handed on, and how far each
-                                  output has come.
+          outputs                 List where readings are handed on and how far each
+                                  output has come; pause, resume or rewind one.
+          dead-letters            Look after records that a receiver refused: list,
+                                  show, replay, drop.
+          journal                 Show what the journal keeps and what was lost, or
+                                  export it.
           config                  Look at the daemon's configuration.
           reload                  Have the daemon read its config again and apply it.
 
@@ -112,11 +116,24 @@ import Testing
           meterctl readings main --watch
         """,
         "outputs": """
-        OVERVIEW: List where readings are handed on, and how far each output has come.
+        OVERVIEW: List where readings are handed on and how far each output has come;
+        pause, resume or rewind one.
 
-        USAGE: meterctl outputs [--json] [--quiet] [--socket <path>]
+        pause holds an output, also over restarts, until resume: its data are kept.
+        rewind hands on again what was read since a time or from a seq on; an output is
+        never set ahead.
+
+        USAGE: meterctl outputs [<output>] [<action>] [--to-seq <seq>] [--to-time <time>] [--json] [--quiet] [--socket <path>]
+
+        ARGUMENTS:
+          <output>                This output only.
+          <action>                What to do to it: pause, resume or rewind. (values:
+                                  pause, resume, rewind)
 
         OPTIONS:
+          --to-seq <seq>          With rewind: the first seq to hand on again.
+          --to-time <time>        With rewind: hand on again what was read at this time
+                                  or later.
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
           -q, --quiet             Print names only, one a line; nothing when there are
@@ -127,7 +144,183 @@ import Testing
           -h, --help              Show help information.
 
         Example:
-          meterctl outputs
+          meterctl outputs park rewind --to-time 2026-11-24T06:00Z
+        """,
+        "dead-letters": """
+        OVERVIEW: Look after records that a receiver refused: list, show, replay, drop.
+
+        A record that a receiver refuses for good is kept with the receiver's answer,
+        and the records behind it go on.
+
+        USAGE: meterctl dead-letters <subcommand>
+
+        OPTIONS:
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        SUBCOMMANDS:
+          list                    List an output's dead letters, oldest first.
+          show                    Show one dead letter with its record and the
+                                  receiver's whole answer.
+          replay                  Hand dead letters on again, when the receiver was
+                                  mended.
+          drop                    Remove dead letters for good.
+
+          See 'meterctl help dead-letters <subcommand>' for detailed help.
+
+        Example:
+          meterctl dead-letters list park
+        """,
+        "dead-letters list": """
+        OVERVIEW: List an output's dead letters, oldest first.
+
+        USAGE: meterctl dead-letters list <output> [--from <seq>] [--limit <n>] [--json] [--quiet] [--socket <path>]
+
+        ARGUMENTS:
+          <output>                The output, as `meterctl outputs` names it.
+
+        OPTIONS:
+          --from <seq>            Begin with this seq. (default: 0)
+          --limit <n>             Show at most so many, 1 to 1000. (default: 100)
+          --json                  Print the daemon's answer as JSON (see
+                                  docs/local-api.md).
+          -q, --quiet             Print names only, one a line; nothing when there are
+                                  none.
+          --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
+                                  else /run/meterd/meterd.sock).
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl dead-letters list park
+        """,
+        "dead-letters show": """
+        OVERVIEW: Show one dead letter with its record and the receiver's whole answer.
+
+        USAGE: meterctl dead-letters show <output> <seq> [--json] [--socket <path>]
+
+        ARGUMENTS:
+          <output>                The output, as `meterctl outputs` names it.
+          <seq>                   The dead letter by its seq.
+
+        OPTIONS:
+          --json                  Print the daemon's answer as JSON (see
+                                  docs/local-api.md).
+          --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
+                                  else /run/meterd/meterd.sock).
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl dead-letters show park 1041
+        """,
+        "dead-letters replay": """
+        OVERVIEW: Hand dead letters on again, when the receiver was mended.
+
+        They go out beside the output's other records, under the seq they have always
+        had. One that is accepted is no dead letter any more; one that is refused again
+        stays, with the new answer.
+
+        USAGE: meterctl dead-letters replay <output> [<seq> ...] [--all] [--json] [--socket <path>]
+
+        ARGUMENTS:
+          <output>                The output, as `meterctl outputs` names it.
+          <seq>                   The dead letters by their seq.
+
+        OPTIONS:
+          --all                   All of the output's dead letters.
+          --json                  Print the daemon's answer as JSON (see
+                                  docs/local-api.md).
+          --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
+                                  else /run/meterd/meterd.sock).
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl dead-letters replay park --all
+        """,
+        "dead-letters drop": """
+        OVERVIEW: Remove dead letters for good.
+
+        The polls stay in the journal as long as its retention keeps them; this output
+        does not hand them on any more.
+
+        USAGE: meterctl dead-letters drop <output> [<seq> ...] [--all] [--json] [--socket <path>]
+
+        ARGUMENTS:
+          <output>                The output, as `meterctl outputs` names it.
+          <seq>                   The dead letters by their seq.
+
+        OPTIONS:
+          --all                   All of the output's dead letters.
+          --json                  Print the daemon's answer as JSON (see
+                                  docs/local-api.md).
+          --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
+                                  else /run/meterd/meterd.sock).
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl dead-letters drop park 1041 1042
+        """,
+        "journal": """
+        OVERVIEW: Show what the journal keeps and what was lost, or export it.
+
+        USAGE: meterctl journal <subcommand>
+
+        OPTIONS:
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        SUBCOMMANDS:
+          show (default)          Show the range of seqs and times, the size, and each
+                                  loss.
+          export                  Write what the journal keeps as CSV or JSON lines.
+
+          See 'meterctl help journal <subcommand>' for detailed help.
+
+        Example:
+          meterctl journal export --format csv --device main -o main.csv
+        """,
+        "journal show": """
+        OVERVIEW: Show the range of seqs and times, the size, and each loss.
+
+        USAGE: meterctl journal show [--json] [--socket <path>]
+
+        OPTIONS:
+          --json                  Print the daemon's answer as JSON (see
+                                  docs/local-api.md).
+          --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
+                                  else /run/meterd/meterd.sock).
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl journal show --json
+        """,
+        "journal export": """
+        OVERVIEW: Write what the journal keeps as CSV or JSON lines.
+
+        CSV has a row for each reading, JSON lines have a line for each poll;
+        docs/storage.md says what is in them. A file is only put in place when it is
+        whole.
+
+        USAGE: meterctl journal export [--format <format>] [--device <name> ...] [--from <time>] [--to <time>] [--output <file>] [--socket <path>]
+
+        OPTIONS:
+          --format <format>       csv or jsonl. (values: csv, jsonl; default: csv)
+          --device <name>         This device only; may be given several times.
+          --from <time>           What was read at this time or later: a date or a time
+                                  in UTC.
+          --to <time>             What was read before this time.
+          -o, --output <file>     The file to write; standard output without it.
+          --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
+                                  else /run/meterd/meterd.sock).
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl journal export --format jsonl --from 2026-11-24 -o day.jsonl
         """,
         "config": """
         OVERVIEW: Look at the daemon's configuration.

@@ -155,7 +155,7 @@ private struct RecordedRun {
                 if let other = known.first(where: { $0.overlaps(range) && $0 != range }) { return "range \(range), was \(other)" }
                 try await store.settle(output: "park", through: slice.last, accepted: slice.polls.count, rejected: [])
             case .wait: _ = try await store.commit([])
-            case .empty: return nil
+            case .empty, .paused: return nil
             }
         }
         return "the ranges do not end"

@@ -1,3 +1,5 @@
+import CSQLite
+import Glibc
 import Host
 import Metering
 import Testing
@@ -132,6 +134,32 @@ extension Store {
     func limitPages(extra: Int64) throws {
         let pages = try opened().integer("PRAGMA page_count") ?? 0
         _ = try opened().integer("PRAGMA max_page_count = \(pages + extra)")
+    }
+
+    /// The file holds everything, the log nothing.
+    func copyTheLog() throws { try opened().checkpoint(SQLITE_CHECKPOINT_TRUNCATE) }
+
+    /// The newest run is of an earlier start of the machine.
+    func pretendAnotherBoot() throws {
+        try opened().execute("UPDATE run SET boot = 'earlier ' || id")
+    }
+
+    /// As after a failed flush: the file is closed, and must be opened anew.
+    func loseTheFile() throws {
+        _ = try opened()
+        fail(StoreError(.io, "lost on purpose"))
+    }
+
+    /// Overwrites the root of the table of chunks, on the disk and in what SQLite remembers.
+    func spoilTheChunkTable() throws {
+        let connection = try opened()
+        try connection.checkpoint(SQLITE_CHECKPOINT_TRUNCATE)
+        let page = try connection.integer("SELECT rootpage FROM sqlite_schema WHERE name = 'chunk'") ?? 0
+        let file = Glibc.open(connection.path, O_WRONLY)
+        let garbage = [UInt8](repeating: 0x5a, count: Connection.pageSize)
+        pwrite(file, garbage, garbage.count, off_t(page - 1) * off_t(garbage.count))
+        Glibc.close(file)
+        try connection.execute("PRAGMA shrink_memory")
     }
 
     func loseTheAnswerOfTheNextCommit(_ polls: [CountedPoll]) throws {

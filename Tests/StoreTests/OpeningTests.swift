@@ -197,6 +197,7 @@ struct OpeningTests {
         let directory = TemporaryDirectory()
         let store = try await Store.open(directory)
         for start in stride(from: 0, to: 300, by: 30) { _ = try await store.commit(Array(filling[start..<start + 30])) }
+        try await store.copyTheLog()
         await store.close()
         return directory
     }

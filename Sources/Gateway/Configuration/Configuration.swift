@@ -17,6 +17,10 @@ package struct Configuration: Sendable {
         package var retention: Duration = .seconds(60 * 86_400)
         /// Bytes of the database.
         package var sizeLimit = 2 << 30
+        /// How long outputs hold polls from before the first clock synchronisation, if it does not come.
+        package var undatedHold: Duration = .seconds(86_400)
+        /// They do not hold them: dates before 2020 leave the box.
+        package var sendsUndated = false
     }
 
     package struct API: Hashable, Sendable {

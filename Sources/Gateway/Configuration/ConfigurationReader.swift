@@ -120,6 +120,10 @@ private struct ConfigurationReader {
             configuration.journal.retention = value
         }
         if let value = table.size("size_limit", in: (4 << 20)...(1 << 40)) { configuration.journal.sizeLimit = value }
+        if let value = table.duration("undated_hold", in: .seconds(60) ... .seconds(3650 * 86_400), example: "\"24h\"") {
+            configuration.journal.undatedHold = value
+        }
+        if let value = table.boolean("send_undated") { configuration.journal.sendsUndated = value }
         table.finish()
     }
 

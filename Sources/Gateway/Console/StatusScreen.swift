@@ -55,7 +55,8 @@ package struct StatusScreen: Sendable {
         line += Humanize.bytes(journal.bytes)
         if journal.polls > 0 { line += ", seq \(journal.firstSeq) to \(journal.lastSeq)" }
         if journal.lostPolls == 0, journal.lostReadings == 0 { return line + ", nothing lost" }
-        let loss = "LOST \(Humanize.count(journal.lostPolls, "poll")), \(Humanize.count(journal.lostReadings, "reading"))"
+        var loss = "LOST \(Humanize.count(journal.lostPolls, "poll")), \(Humanize.count(journal.lostReadings, "reading"))"
+        if let from = journal.lostFrom, let until = journal.lostUntil { loss += ", read from \(from.rfc3339) to \(until.rfc3339)" }
         return "\(line), \(paint(loss, .bad))"
     }
 

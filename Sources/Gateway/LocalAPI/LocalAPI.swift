@@ -5,6 +5,8 @@ struct LocalAPI: Sendable {
     let view: any GatewayView
     /// Nil where callers may only look.
     var control: (any GatewayControl)?
+    /// What may be done to the outputs; nil where callers may only look.
+    var outputs: (any OutputControl)?
 
     /// A request path and query together; longer ones are refused.
     static let targetBytesLimit = 2048
@@ -15,12 +17,17 @@ struct LocalAPI: Sendable {
 
     /// The answer to every request, wrong ones too. The body is one JSON object and a newline.
     func answer(method: String, path: String, parameters: [(key: String, value: String)]) async -> Answer {
+        if let answer = await answerOutputs(method: method, path: path, parameters: parameters) { return answer }
         guard LocalAPI.routes.contains(path) else {
-            let hint = Spelling.hint(path, among: LocalAPI.routes)
+            let hint = Spelling.hint(path, among: LocalAPI.routes + LocalAPI.outputRoutes.map(\.path))
             return .failure(404, "not_found", "there is no \(path)\(hint) (routes: \(LocalAPI.routes.joined(separator: ", ")))")
         }
         let wanted = LocalAPI.method(of: path)
-        guard method == wanted else { return .failure(405, "method_not_allowed", "\(path) only answers \(wanted)") }
+        guard method == wanted else {
+            var answer = Answer.failure(405, "method_not_allowed", "\(path) only answers \(wanted)")
+            answer.allows = wanted
+            return answer
+        }
         let allowed = path == "/v1/readings" ? ["device"] : []
         if let stranger = parameters.first(where: { !allowed.contains($0.key) }) {
             let hint = Spelling.hint(stranger.key, among: allowed)
@@ -63,6 +70,8 @@ struct LocalAPI: Sendable {
     struct Answer: Sendable {
         var status: Int
         var body: [UInt8]
+        /// With a 405: the method that the route answers.
+        var allows = "GET"
 
         static func success(_ report: some JSONValue) -> Answer {
             Answer(status: 200, body: report.json + [UInt8(ascii: "\n")])

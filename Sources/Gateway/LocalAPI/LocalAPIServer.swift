@@ -27,15 +27,16 @@ package struct LocalAPIServer: Service {
     private let onListening: @Sendable () async -> Void
 
     /// - Parameters:
+    ///   - outputs: what callers may do to the outputs; nil when they may only look.
     ///   - socket: path of the socket file, at most 107 bytes; one that is left over is replaced.
     ///   - group: who may connect beside the owner, if the group exists.
     ///   - onListening: called once, when clients can connect.
     package init(
-        view: any GatewayView, control: (any GatewayControl)? = nil, socket: String = SocketFile.defaultPath, group: String? = "meterd",
-        eventLoopGroup: any EventLoopGroup,
+        view: any GatewayView, control: (any GatewayControl)? = nil, outputs: (any OutputControl)? = nil,
+        socket: String = SocketFile.defaultPath, group: String? = "meterd", eventLoopGroup: any EventLoopGroup,
         time: any TimeSource, logger: Logger, onListening: @escaping @Sendable () async -> Void = {}
     ) {
-        api = LocalAPI(view: view, control: control)
+        api = LocalAPI(view: view, control: control, outputs: outputs)
         self.socket = socket
         self.group = group
         self.eventLoopGroup = eventLoopGroup
@@ -122,8 +123,13 @@ package struct LocalAPIServer: Service {
             return response(.failure(414, "target_too_long", "a path and query may have \(LocalAPI.targetBytesLimit) bytes"))
         }
         let parameters = request.uri.queryParameters.map { (key: String($0.key), value: String($0.value)) }
-        let path = request.uri.path
-        return response(await api.answer(method: request.method.rawValue, path: path, parameters: parameters), to: path)
+        if request.uri.path == LocalAPI.exportRoute, request.method == .get {
+            switch await api.export(parameters) {
+            case .success(let text): return stream(text)
+            case .failure(let refusal): return response(refusal.answer)
+            }
+        }
+        return response(await api.answer(method: request.method.rawValue, path: request.uri.path, parameters: parameters))
     }
 
     private func hasBody(_ request: Request) -> Bool {
@@ -133,9 +139,9 @@ package struct LocalAPIServer: Service {
     }
 
     /// - Parameter channel: closed after the answer, so that a body of any length is not read.
-    private func response(_ answer: LocalAPI.Answer, to path: String = "", thenClose channel: (any Channel)? = nil) -> Response {
+    private func response(_ answer: LocalAPI.Answer, thenClose channel: (any Channel)? = nil) -> Response {
         var headers: HTTPFields = [.contentType: "application/json", .cacheControl: "no-store"]
-        if answer.status == 405 { headers[.allow] = LocalAPI.method(of: path) }
+        if answer.status == 405 { headers[.allow] = answer.allows }
         if channel != nil { headers[.connection] = "close" }
         let bytes = ByteBuffer(bytes: answer.body)
         let body = ResponseBody(contentLength: answer.body.count) { writer in

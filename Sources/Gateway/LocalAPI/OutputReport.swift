@@ -9,7 +9,7 @@ package struct OutputReport: Hashable, Sendable {
         case idle
         /// The receiver cannot be reached or is busy; it is tried again.
         case retrying
-        /// Our credentials or address are refused: someone must act.
+        /// Our credentials or address are refused, or someone paused it: someone must act.
         case paused
         /// The receiver refuses every record.
         case blocked
@@ -24,12 +24,16 @@ package struct OutputReport: Hashable, Sendable {
     package var acceptedPolls: Int
     package var rejectedPolls: Int
     package var deadLetters: Int
+    /// Dead letters that were removed for newer ones.
+    package var deadLettersDropped: Int
+    /// Someone paused it with `meterctl outputs NAME pause`.
+    package var pausedByOperator: Bool
     package var lastSuccess: Timestamp?
     package var lastError: String?
 
     package init(
         name: String, type: String, state: State, cursor: Int64, backlogPolls: Int, acceptedPolls: Int, rejectedPolls: Int,
-        deadLetters: Int, lastSuccess: Timestamp?, lastError: String?
+        deadLetters: Int, deadLettersDropped: Int = 0, pausedByOperator: Bool = false, lastSuccess: Timestamp?, lastError: String?
     ) {
         self.name = name
         self.type = type
@@ -39,6 +43,8 @@ package struct OutputReport: Hashable, Sendable {
         self.acceptedPolls = acceptedPolls
         self.rejectedPolls = rejectedPolls
         self.deadLetters = deadLetters
+        self.deadLettersDropped = deadLettersDropped
+        self.pausedByOperator = pausedByOperator
         self.lastSuccess = lastSuccess
         self.lastError = lastError
     }
@@ -51,6 +57,8 @@ extension OutputReport: JSONValue, Decodable {
         case acceptedPolls = "accepted_polls"
         case rejectedPolls = "rejected_polls"
         case deadLetters = "dead_letters"
+        case deadLettersDropped = "dead_letters_dropped"
+        case pausedByOperator = "paused_by_operator"
         case lastSuccess = "last_success"
         case lastError = "last_error"
     }
@@ -67,6 +75,8 @@ extension OutputReport: JSONValue, Decodable {
             $0.field(CodingKeys.deadLetters, deadLetters)
             $0.field(CodingKeys.lastSuccess, lastSuccess)
             $0.field(CodingKeys.lastError, lastError)
+            $0.field(CodingKeys.deadLettersDropped, deadLettersDropped)
+            $0.field(CodingKeys.pausedByOperator, pausedByOperator)
         }
     }
 
@@ -80,6 +90,8 @@ extension OutputReport: JSONValue, Decodable {
         acceptedPolls = try container.decode(Int.self, forKey: .acceptedPolls)
         rejectedPolls = try container.decode(Int.self, forKey: .rejectedPolls)
         deadLetters = try container.decode(Int.self, forKey: .deadLetters)
+        deadLettersDropped = try container.decodeIfPresent(Int.self, forKey: .deadLettersDropped) ?? 0
+        pausedByOperator = try container.decodeIfPresent(Bool.self, forKey: .pausedByOperator) ?? false
         lastSuccess = try container.timeIfPresent(.lastSuccess)
         lastError = try container.decodeIfPresent(String.self, forKey: .lastError)
     }

@@ -163,8 +163,14 @@ package struct JournalReport: Hashable, Sendable {
     package var bytes: Int
     package var lostPolls: Int
     package var lostReadings: Int
+    /// When the oldest and the newest of the lost polls were read; nil when none were lost.
+    package var lostFrom: Timestamp?
+    package var lostUntil: Timestamp?
 
-    package init(firstSeq: Int64, lastSeq: Int64, polls: Int, readings: Int, bytes: Int, lostPolls: Int, lostReadings: Int) {
+    package init(
+        firstSeq: Int64, lastSeq: Int64, polls: Int, readings: Int, bytes: Int, lostPolls: Int, lostReadings: Int,
+        lostFrom: Timestamp? = nil, lostUntil: Timestamp? = nil
+    ) {
         self.firstSeq = firstSeq
         self.lastSeq = lastSeq
         self.polls = polls
@@ -172,6 +178,8 @@ package struct JournalReport: Hashable, Sendable {
         self.bytes = bytes
         self.lostPolls = lostPolls
         self.lostReadings = lostReadings
+        self.lostFrom = lostFrom
+        self.lostUntil = lostUntil
     }
 }
 
@@ -182,6 +190,8 @@ extension JournalReport: JSONValue, Decodable {
         case polls, readings, bytes
         case lostPolls = "lost_polls"
         case lostReadings = "lost_readings"
+        case lostFrom = "lost_from"
+        case lostUntil = "lost_until"
     }
 
     package func write(to json: inout JSONWriter) {
@@ -193,6 +203,21 @@ extension JournalReport: JSONValue, Decodable {
             $0.field(CodingKeys.bytes, bytes)
             $0.field(CodingKeys.lostPolls, lostPolls)
             $0.field(CodingKeys.lostReadings, lostReadings)
+            $0.field(CodingKeys.lostFrom, lostFrom)
+            $0.field(CodingKeys.lostUntil, lostUntil)
         }
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        firstSeq = try container.decode(Int64.self, forKey: .firstSeq)
+        lastSeq = try container.decode(Int64.self, forKey: .lastSeq)
+        polls = try container.decode(Int.self, forKey: .polls)
+        readings = try container.decode(Int.self, forKey: .readings)
+        bytes = try container.decode(Int.self, forKey: .bytes)
+        lostPolls = try container.decode(Int.self, forKey: .lostPolls)
+        lostReadings = try container.decode(Int.self, forKey: .lostReadings)
+        lostFrom = try container.timeIfPresent(.lostFrom)
+        lostUntil = try container.timeIfPresent(.lostUntil)
     }
 }

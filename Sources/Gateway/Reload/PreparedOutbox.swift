@@ -23,6 +23,18 @@ struct PreparedOutbox: Outbox {
         try await store.settle(output: output, through: through, accepted: accepted, rejected: rejected)
     }
 
+    func date(_ slice: JournalSlice) async throws -> Dating { try await store.date(slice) }
+    func offerReplay(output: String, records: Int) async throws -> JournalSlice? {
+        try await store.offerReplay(output: output, records: records)
+    }
+
+    func settleReplay(output: String, accepted: [Int64], rejected: [Rejection]) async throws {
+        try await store.settleReplay(output: output, accepted: accepted, rejected: rejected)
+    }
+
+    /// A new output is known to the store from its first offer on.
+    func isPaused(output: String) async -> Bool { await store.isPaused(output: output) }
+    func journalID() async -> String { await store.journalID() }
     func entry(_ id: CatalogID) async throws -> CatalogEntry? { try await store.entry(id) }
     func lastSeq() async throws -> Int64 { await store.lastSeq() }
     func waitForCommit(after seq: Int64) async { await store.waitForCommit(after: seq) }

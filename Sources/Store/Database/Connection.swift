@@ -13,10 +13,12 @@ final class Connection {
 
     /// Opens or creates the file; reads nothing yet.
     ///
-    /// - Parameter fileSystem: a registered SQLite VFS; nil for the default one.
-    init(path: String, fileSystem: String? = nil) throws(StoreError) {
+    /// - Parameters:
+    ///   - fileSystem: a registered SQLite VFS; nil for the default one.
+    ///   - creating: whether a file that is not there is made.
+    init(path: String, fileSystem: String? = nil, creating: Bool = true) throws(StoreError) {
         self.path = path
-        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
+        let flags = SQLITE_OPEN_READWRITE | (creating ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX
         let status = sqlite3_open_v2(path, &handle, flags, fileSystem)
         guard status == SQLITE_OK else {
             let failure = error(status, "open")
@@ -31,7 +33,7 @@ final class Connection {
 
     deinit { close() }
 
-    /// Checkpoints and closes; the WAL file stays, at its size.
+    /// Checkpoints, which takes seconds on a slow card, and closes; the WAL file stays, at its size.
     func close() {
         statements.removeAll()
         sqlite3_close_v2(handle)
@@ -105,6 +107,9 @@ final class Connection {
         return try statement.step() ? statement.text(0) : nil
     }
 
+    /// Rows that the last statement changed.
+    var changes: Int { Int(sqlite3_changes(handle)) }
+
     /// All or nothing. When it throws, nothing of it is in the file, except that after `.io` the commit may or may not have been kept.
     func transaction<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
         try run("BEGIN IMMEDIATE")
@@ -118,6 +123,9 @@ final class Connection {
             throw error
         }
     }
+
+    /// From now on no commit copies the log into the database: for the last ones before the end, which must come soon.
+    func leaveTheLog() throws(StoreError) { try execute("PRAGMA wal_autocheckpoint = 0") }
 
     /// Copies the WAL into the database, flushes that, and starts the WAL anew.
     ///
@@ -151,6 +159,8 @@ extension StoreError {
             self.init(.full, "\(path): no space left; free some, meterd goes on by itself", cause: cause)
         case SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_PERM, SQLITE_NOLFS, SQLITE_AUTH:
             self.init(.io, "\(path) cannot be read or written; check the disk and the file's owner", cause: cause)
+        case SQLITE_NOMEM:
+            self.init(.io, "\(path) cannot be read or written: out of memory; free some, meterd tries again", cause: cause)
         case SQLITE_BUSY, SQLITE_LOCKED:
             self.init(.inUse, "\(path) is open in another program; close it, or copy the file and look at the copy", cause: cause)
         default:

@@ -25,6 +25,12 @@ final class DataDirectory {
         }
         lock = open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
         guard lock >= 0 else {
+            if errno == ENOSPC || errno == EDQUOT {
+                throw StoreError(.full, "\(path): no space left; free some, meterd goes on by itself", cause: lastErrno())
+            }
+            if errno == EROFS || errno == EIO {
+                throw StoreError(.io, "\(path) cannot be written; check the disk, meterd tries again", cause: lastErrno())
+            }
             throw StoreError(.directory, "\(path) cannot be written; give it to the user meterd runs as", cause: lastErrno())
         }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
@@ -48,18 +54,23 @@ final class DataDirectory {
 
     /// What is wrong with the file's first 100 bytes; nil for a new file and for one that looks like ours.
     ///
-    /// - Source: SQLite "Database File Format", 1.3: magic at 0, user version at 60, application id at 68, big endian.
+    /// - Source: SQLite "Database File Format", 1.3: magic at 0, write and read version at 18 and 19, schema format at 44, text
+    ///   encoding at 56, user version at 60, application id at 68, big endian.
     /// - Throws: `.newer` and `.foreign`, before SQLite has touched anything.
     func headerDamage() throws(StoreError) -> String? {
         guard let header = DataDirectory.head(of: journal, count: 100), !header.isEmpty else { return nil }
         guard header.count == 100, header.starts(with: Array("SQLite format 3\0".utf8)) else { return "not a database" }
+        // What no SQLite ever wrote: it would take such a file for one of a later version, and refuse it.
+        guard (1...2).contains(header[18]), (1...2).contains(header[19]) else { return "the database header is damaged" }
         func number(at offset: Int) -> Int64 { header[offset..<offset + 4].reduce(Int64(0)) { $0 << 8 | Int64($1) } }
         // A file that was created and not yet written by its first checkpoint has zeros there.
         guard number(at: 60) != 0 || number(at: 68) != 0 else { return nil }
         // One byte off ours is our own mark, damaged; and no meterd ever wrote a format of more than one byte.
         let difference = UInt32(truncatingIfNeeded: number(at: 68) ^ Schema.applicationID)
         let isOneByteOff = difference != 0 && (0..<4).contains { difference & ~(0xff << (8 * $0)) == 0 }
-        guard !isOneByteOff, number(at: 60) <= 255 else { return "the database header is damaged" }
+        guard !isOneByteOff, number(at: 60) <= 255, number(at: 44) <= 4, number(at: 56) <= 3 else {
+            return "the database header is damaged"
+        }
         try Schema.refuseForeign(number(at: 68), path: journal)
         try Schema.refuseNewer(Int(number(at: 60)), path: journal)
         return nil

@@ -87,6 +87,10 @@ enum Schema {
             step INTEGER NOT NULL
         ) STRICT;
         """,
+        """
+        ALTER TABLE output ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE dead_letter ADD COLUMN replay INTEGER NOT NULL DEFAULT 0;
+        """,
     ]
 
     static var version: Int { migrations.count }
@@ -108,6 +112,7 @@ enum Schema {
         _ connection: Connection, created: Int64, journalID: String, steps: [String] = migrations
     ) throws(StoreError) -> Int {
         let version = Int(try connection.integer("PRAGMA user_version") ?? 0)
+        try checkWhole(connection, steps: Array(steps.prefix(version)))
         for step in version..<max(version, steps.count) {
             try connection.transaction { () throws(StoreError) in
                 try connection.execute(steps[step])
@@ -120,6 +125,34 @@ enum Schema {
             }
         }
         return version
+    }
+
+    /// Holds the tables and columns of a file against those that its steps made.
+    ///
+    /// - Throws: `.corrupt` when one is missing: that, and not just any refusal of a statement, is damage.
+    private static func checkWhole(_ connection: Connection, steps: [String]) throws(StoreError) {
+        guard !steps.isEmpty else { return }
+        let model = try Connection(path: ":memory:")
+        defer { model.close() }
+        for step in steps { try model.execute(step) }
+        let missing = try columns(of: model).subtracting(try columns(of: connection))
+        guard let first = missing.min() else { return }
+        throw StoreError(
+            .corrupt, "\(connection.path) is damaged; restart meterd: it sets the file aside and begins a new one",
+            cause: "\(first) is missing or another")
+    }
+
+    /// `table.column TYPE`, the primary key marked.
+    private static func columns(of connection: Connection) throws(StoreError) -> Set<String> {
+        let statement = try connection.statement(
+            """
+            SELECT tables.name || '.' || columns.name || ' ' || columns.type || CASE WHEN columns.pk > 0 THEN ' key' ELSE '' END
+            FROM sqlite_schema AS tables JOIN pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'
+            """)
+        defer { statement.reset() }
+        var found: Set<String> = []
+        while try statement.step() { found.insert(statement.text(0)) }
+        return found
     }
 
     static func refuseNewer(_ version: Int, known: Int = migrations.count, path: String) throws(StoreError) {

@@ -79,6 +79,22 @@ package struct JournalExport: Hashable, Sendable {
 }
 
 extension Store {
+    /// A poll as a line of the JSON export, without its end; nil when its catalog entry is missing or cannot be read any more.
+    package func recordText(_ stored: StoredPoll) async -> String? {
+        var text = ExportText(format: .jsonLines)
+        guard let entry = try? await text.entry(stored.poll.entry, self) else { return nil }
+        _ = text.append(stored, entry)
+        return String(decoding: text.take().dropLast(), as: UTF8.self)
+    }
+
+    /// When the first and the last poll that are kept were read, as they were dated then; nil when none are.
+    package func keptTimes() throws(StoreError) -> ClosedRange<Timestamp>? {
+        let first = try summaries("\(Store.summaryColumns) ORDER BY first_seq LIMIT 1", [])
+        let last = try summaries("\(Store.summaryColumns) ORDER BY first_seq DESC LIMIT 1", [])
+        guard let from = first.first?.firstTime, let until = last.first?.lastTime else { return nil }
+        return min(from, until)...max(from, until)
+    }
+
     struct ExportPage: Sendable {
         var polls: [StoredPoll]
         /// Everything up to here has been looked at.

@@ -42,8 +42,8 @@ package final class JournalWriter: Sendable {
     /// When the writer last went round: at least every second while it is well.
     package var heartbeat: Uptime { state.withLock { $0.heartbeat } }
 
-    /// Why polls are not being committed now; nil while they are.
-    package var lastError: StoreError? { state.withLock { $0.lastError } }
+    /// Why polls are not being committed now, or how the file was found damaged by whoever reads it; nil while all is well.
+    package var lastError: StoreError? { state.withLock { $0.lastError } ?? store.standingFault.withLock { $0 } }
 
     /// Polls taken and not yet committed.
     package var waitingPolls: Int { state.withLock { $0.ring.count + $0.inHand.count } }
@@ -74,6 +74,7 @@ package final class JournalWriter: Sendable {
             // Fails only when cancelled; the loop ends then.
             try? await time.sleep(until: min(due, now + JournalWriter.pulse))
         }
+        await store.hurry()
         _ = await commitAll()
     }
 

@@ -43,6 +43,13 @@ package struct Loss: Hashable, Sendable {
         return both
     }
 
+    /// Its times, and those of others.
+    func times(and others: ClosedRange<Timestamp>?) -> ClosedRange<Timestamp> {
+        let own = min(firstTime, lastTime)...max(firstTime, lastTime)
+        guard let others else { return own }
+        return min(own.lowerBound, others.lowerBound)...max(own.upperBound, others.upperBound)
+    }
+
     /// Whether `other` goes on where this one ends, so that one row tells of both.
     func isContinued(by other: Loss) -> Bool {
         guard cause == other.cause else { return false }

@@ -21,10 +21,14 @@ struct Outbox: Hashable, Sendable {
     private(set) var rejected: Int
     var deadLetters: Int
     var deadLettersDropped: Int
+    /// Someone paused it.
+    var isPaused: Bool
+    /// Dead letters that are to be handed on again.
+    var replays: Int
 
     init(
         id: Int64, name: String, cursor: Int64, pendingEnd: Int64, horizon: Int64, accepted: Int = 0, rejected: Int = 0,
-        deadLetters: Int = 0, deadLettersDropped: Int = 0
+        deadLetters: Int = 0, deadLettersDropped: Int = 0, isPaused: Bool = false, replays: Int = 0
     ) {
         self.id = id
         self.name = name
@@ -36,6 +40,8 @@ struct Outbox: Hashable, Sendable {
         self.rejected = rejected
         self.deadLetters = deadLetters
         self.deadLettersDropped = deadLettersDropped
+        self.isPaused = isPaused
+        self.replays = replays
     }
 
     /// Polls that may be handed on now.
@@ -73,6 +79,19 @@ struct Outbox: Hashable, Sendable {
         self.accepted += accepted
         self.rejected += rejected
         move(to: through)
+    }
+
+    /// Hands on again what lies behind `seq`. What is out is no longer.
+    mutating func rewind(to seq: Int64) {
+        cursor = min(cursor, seq)
+        pendingEnd = cursor
+        isRecovering = false
+    }
+
+    /// A dead letter was taken after all.
+    mutating func replayed(accepted: Int) {
+        self.accepted += accepted
+        rejected -= min(rejected, accepted)
     }
 
     /// The horizon in force once a commit ends at `lastSeq`.

@@ -85,9 +85,13 @@ struct Salvage {
             switch String(values.map(\.kind)) {
             case "niiiiiib": keepChunk(rowid, values, image: index, row: row)
             case "ntiiiiiii" where page == Salvage.journalPage: keepJournal(values)
-            case "ntiiiiiii" where !isCause(values[1]) || page == Salvage.outputPage:
+            case "ntiiiiiiii",
+                "ntiiiiiii" where values.count == 10 || !isCause(values[1]) || page == Salvage.outputPage:
+                // A row that was last written before format 3 has no `paused`.
                 keep(
-                    Row(values: values, age: [values[5].number &+ values[6].number, values[2].number, values[3].number]), rowid, \.outputs)
+                    Row(
+                        values: values.count == 10 ? values : values + [.integer(0)],
+                        age: [values[5].number &+ values[6].number, values[2].number, values[3].number]), rowid, \.outputs)
             case "ntiiiiiii", "ntnniiiii": if isCause(values[1]) { keep(Row(values: values, age: [values[8].number]), rowid, \.losses) }
             case "ntii": keep(Row(values: values + [.null], age: [0]), rowid, \.runs)
             case "ntiii", "ntiin": keep(Row(values: values, age: [1]), rowid, \.runs)
@@ -143,9 +147,12 @@ struct Salvage {
     }
 
     private mutating func keepDeadLetter(_ values: [SQLValue]) {
-        guard values.count == 6, String(values.prefix(4).map(\.kind)) == "iiti", deadLetters.count < Salvage.rowLimit else { return }
+        guard (6...7).contains(values.count), String(values.prefix(4).map(\.kind)) == "iiti", deadLetters.count < Salvage.rowLimit else {
+            return
+        }
         if case .blob(let body) = values[5], (try? ChunkDecoder.decode(body))?.count != 1 { return }
-        deadLetters[DeadLetterKey(output: values[0].number, seq: values[1].number)] = Row(values: values, age: [])
+        deadLetters[DeadLetterKey(output: values[0].number, seq: values[1].number)] = Row(
+            values: values.count == 7 ? values : values + [.integer(0)], age: [])
     }
 
     /// Puts the chunks in order and takes out what was found twice, was removed before the damage, or belongs to no known file.

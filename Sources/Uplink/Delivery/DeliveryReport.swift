@@ -59,6 +59,25 @@ final class DeliveryReport: Sendable {
         }
     }
 
+    func setPaused(_ isPaused: Bool) {
+        let changes = state.withLock { state in
+            defer { state.status.isPaused = isPaused }
+            return state.status.isPaused != isPaused
+        }
+        if changes { logger.notice(isPaused ? "output is paused" : "output goes on") }
+    }
+
+    /// Polls without a date wait for the clock.
+    func holding(_ isHolding: Bool) {
+        let wall = time.wall()
+        let starts = state.withLock { state in
+            defer { state.status.holdingSince = isHolding ? state.status.holdingSince ?? wall : nil }
+            return isHolding && state.status.holdingSince == nil
+        }
+        if isHolding { idle() }
+        if starts { logger.notice("output holds polls that were read before the clock was set, until it is") }
+    }
+
     func idle() {
         state.withLock { if $0.fault == nil { $0.status.state = .idle } }
     }

@@ -28,19 +28,24 @@ package actor DeliveryService {
         var rejected: [Rejection] = []
     }
 
-    private let settings: DeliverySettings
+    private var settings: DeliverySettings
     private let outbox: any Outbox
     private let upstream: any Upstream
     private let time: any TimeSource
     private let chance: @Sendable () -> Double
     private let bell = Bell()
     private let report: DeliveryReport
+    /// The cursor was set back: what is in hand is no longer what comes next.
+    private let isRewound = Lock(false)
 
     private var plan = DeliveryPlan()
     private var sources: SourceCache
     /// The slice in hand: what can be sent of it, what cannot be decoded, and what has come of it so far.
     private var sliceEnd: Int64 = 0
     private var historical = false
+    /// The slice in hand is of dead letters that are handed on again; and whether the next one may be.
+    private var isReplay = false
+    private var isReplayTurn = false
     private var records: [BatchRecord] = []
     private var undecodable: [Rejection] = []
     private var fate = Fate()
@@ -71,6 +76,18 @@ package actor DeliveryService {
     /// Something was mended, perhaps: ends a wait before the next attempt.
     package nonisolated func reload() { bell.ring() }
 
+    /// Someone paused or resumed the output: the store says so with the next offer; a request in flight is not cut off.
+    package nonisolated func setPaused(_ isPaused: Bool) {
+        report.setPaused(isPaused)
+        bell.ring()
+    }
+
+    /// The output's cursor was set back in the store.
+    package nonisolated func rewound() {
+        isRewound.withLock { $0 = true }
+        bell.ring()
+    }
+
     /// Returns soon after the task is cancelled: a request in flight has `stopGrace` to be answered and settled.
     package func run() async {
         var action = DeliveryPlan.Action.load
@@ -79,15 +96,32 @@ package actor DeliveryService {
                 // What the receiver took is written down, so that it need not be sent twice.
                 guard case .settle = action else { break }
             }
+            if wasRewound() { action = startAnew() }
             do {
                 action = try await perform(action)
                 storeFailures = 0
             } catch {
                 if Task.isCancelled { break }
+                if isRewound.withLock({ $0 }) { continue }
                 await storeFailed(error)
             }
         }
         await upstream.close()
+    }
+
+    private func wasRewound() -> Bool {
+        isRewound.withLock { isRewound in
+            defer { isRewound = false }
+            return isRewound
+        }
+    }
+
+    private func startAnew() -> DeliveryPlan.Action {
+        plan = DeliveryPlan()
+        fate = Fate()
+        records.removeAll()
+        undecodable.removeAll()
+        return .load
     }
 
     /// - Throws: what the store throws; then nothing was changed, and the same action is to be done again.
@@ -97,6 +131,13 @@ package actor DeliveryService {
         case .load:
             return try await load()
         case .send(let part):
+            // Asked anew each time: a slice in hand is not sent, nor tried again, while someone has paused the output.
+            let isPaused = await outbox.isPaused(output: settings.output)
+            report.setPaused(isPaused)
+            guard !isPaused else {
+                _ = await wait(turnUntil: time.uptime() + DeliveryService.turn, orCommitAfter: nil)
+                return action
+            }
             return await send(part)
         case .settle(let part, let verdict):
             try await settle(part, verdict)
@@ -119,40 +160,63 @@ package actor DeliveryService {
 
     private func load() async throws -> DeliveryPlan.Action {
         let newest = try await outbox.lastSeq()
+        // Turn about, so that neither holds up the other.
+        isReplayTurn.toggle()
+        if isReplayTurn, let slice = try await outbox.offerReplay(output: settings.output, records: settings.batchRecords) {
+            return try await take(slice, newest: .max, isReplay: true)
+        }
         let offer = try await outbox.offer(output: settings.output, records: settings.batchRecords, age: settings.batchAge)
         report.end(.store)
+        report.setPaused(offer == .paused)
+        if settings.journalID.isEmpty { settings.journalID = await outbox.journalID() }
         let now = time.uptime()
         switch offer {
         case .slice(let slice):
-            return try await take(slice, newest: newest)
+            return try await take(slice, newest: newest, isReplay: false)
         case .wait(let until):
             report.idle()
             _ = await wait(turnUntil: max(until, now + DeliveryService.shortestWait), orCommitAfter: newest)
         case .empty:
             report.idle()
             _ = await wait(turnUntil: now + DeliveryService.turn, orCommitAfter: newest)
+        case .paused:
+            _ = await wait(turnUntil: now + DeliveryService.turn, orCommitAfter: nil)
         }
         return .load
     }
 
-    private func take(_ slice: JournalSlice, newest: Int64) async throws -> DeliveryPlan.Action {
+    private func take(_ offered: JournalSlice, newest: Int64, isReplay: Bool) async throws -> DeliveryPlan.Action {
+        let slice: JournalSlice
+        let estimated: Set<Int64>
+        switch try await outbox.date(offered) {
+        case .dated(let dated, let seqs): (slice, estimated) = (dated, seqs)
+        case .hold(let until):
+            report.holding(true)
+            _ = await wait(turnUntil: max(until, time.uptime() + DeliveryService.shortestWait), orCommitAfter: newest)
+            return .load
+        }
+        report.holding(false)
+        self.isReplay = isReplay
         records.removeAll(keepingCapacity: true)
         undecodable.removeAll()
         records.reserveCapacity(slice.polls.count)
         for stored in slice.polls {
             switch try await source(of: stored.poll.entry) {
             case .source(let source):
+                var readings = source.decoder.decode(stored.poll.answers)
+                if estimated.contains(stored.seq) {
+                    for index in readings.indices { readings[index].quality.insert(.timeUnsynchronized) }
+                }
                 records.append(
                     BatchRecord(
-                        seq: stored.seq, time: stored.poll.time, clock: stored.poll.clock, source: source,
-                        readings: source.decoder.decode(stored.poll.answers)))
+                        seq: stored.seq, time: stored.poll.time, clock: stored.poll.clock, source: source, readings: readings))
             case .undecodable(let reason):
                 undecodable.append(Rejection(seq: stored.seq, reason: reason))
             }
         }
         sliceEnd = slice.last
         // More than a batch behind the newest is backlog; less is only waiting for its turn.
-        historical = newest - slice.last > Int64(settings.batchRecords)
+        historical = isReplay || newest - slice.last > Int64(settings.batchRecords)
         fate = Fate()
         if records.isEmpty { try await write(through: sliceEnd) }
         return advance(.loaded(records: records.count))
@@ -233,7 +297,13 @@ package actor DeliveryService {
 
     private func write(through: Int64) async throws {
         let all = (fate.rejected + undecodable.filter { $0.seq <= through }).sorted { $0.seq < $1.seq }
-        try await outbox.settle(output: settings.output, through: through, accepted: fate.accepted, rejected: all)
+        if isReplay {
+            let refused = Set(all.map(\.seq))
+            let accepted = records.map(\.seq).filter { !refused.contains($0) }
+            try await outbox.settleReplay(output: settings.output, accepted: accepted, rejected: all)
+        } else {
+            try await outbox.settle(output: settings.output, through: through, accepted: fate.accepted, rejected: all)
+        }
         report.end(.store)
         report.settled(accepted: fate.accepted, rejected: all)
         fate = Fate()

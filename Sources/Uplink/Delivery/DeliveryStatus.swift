@@ -19,6 +19,10 @@ package struct DeliveryStatus: Hashable, Sendable {
     package var lastSuccess: Timestamp?
     /// Why the last batch was not taken; nil once one is.
     package var lastError: String?
+    /// Someone paused it; it goes on when it is resumed.
+    package var isPaused = false
+    /// Since when polls from before the first clock synchronisation wait for their date; nil when none do.
+    package var holdingSince: Timestamp?
     /// When the failure that still stands began; nil when none does.
     package var failingSince: Timestamp?
     /// When the next request is due while retrying, paused or blocked.

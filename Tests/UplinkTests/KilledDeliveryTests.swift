@@ -1,0 +1,193 @@
+import FoundationEssentials
+import Glibc
+import Host
+import Logging
+import Metering
+import Store
+import Testing
+import Uplink
+
+/// Two hundred times `kill -9` of a real process that takes polls, keeps and hands them on, at any moment of its life, while the receiver
+/// dies with batches that it took and never answered.
+///
+/// Each life is a process of its own; four plants are killed side by side.
+struct KilledDeliveryTests {
+    @Test(arguments: 1...4) func aKilledDeliveryLosesNothingAndRepeatsOnlyWholeBatches(_ plant: Int) async throws {
+        print("delivery kills of plant \(plant) with seed \(plant * 7919)")
+        var generator = SplitMix(state: UInt64(plant * 7919))
+        let directory = "/tmp/meterd-killed-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        var lastSeq: Int64 = 0
+        var longest: UInt32 = 90_000
+        for round in 0..<50 {
+            // From before the file is open to dozens of batches; on a machine with much to do the lives are longer.
+            let life = UInt32.random(in: 500...longest, using: &generator)
+            let seed = UInt64.random(in: 0 ... .max, using: &generator)
+            await #expect(processExitsWith: .signal(SIGKILL)) {
+                [directory = directory as String, life = life as UInt32, seed = seed as UInt64] in
+                try await liveAndDie(in: directory, microseconds: life, seed: seed)
+            }
+            let told = Told(of: directory)
+            let store = try await Store.open(directory: directory, outputs: ["park"], time: SystemTime(), logger: silent)
+            #expect(await store.openReport.quarantined == nil)
+            let state = await store.journalState()
+            #expect(state.lastSeq >= max(lastSeq, told.committed) && state.lostPolls == 0)
+            lastSeq = state.lastSeq
+            let cursor = await store.outputStates().first?.cursor ?? -1
+            #expect(cursor <= told.answered, "the cursor is ahead of what was acknowledged")
+            await store.close()
+            if told.batches.count < round { longest = min(longest + 20_000, 250_000) }
+        }
+        try await drain(directory)
+        let told = Told(of: directory)
+        #expect(told.batches.count > 10, "the lives were too short to hand anything on")
+        #expect(lastSeq > 100)
+        // A batch that came twice is the same batch: its id says so. Without the repeats each poll came once.
+        var seen: [Int64: Int] = [:]
+        for seqs in told.batches.values { for seq in seqs { seen[seq, default: 0] += 1 } }
+        #expect(told.conflicts == 0)
+        #expect(seen.count == Int(told.lastSeq) && seen.values.allSatisfy { $0 == 1 })
+    }
+
+    /// What is left, with a receiver that lives.
+    private func drain(_ directory: String) async throws {
+        let store = try await Store.open(directory: directory, outputs: ["park"], time: SystemTime(), logger: silent)
+        let end = await store.journalState().lastSeq
+        let writer = JournalWriter(store: store, interval: .seconds(1), time: SystemTime(), logger: silent)
+        let service = await delivery(store, Notebook(directory, dyingOneIn: 0, seed: 1))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await service.run() }
+            for _ in 0..<6000 where await store.outputStates().first?.cursor != end {
+                await writer.commitAll()
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            group.cancelAll()
+        }
+        #expect(await store.outputStates().first?.cursor == end)
+        Notebook.note("end \(end)", in: directory)
+        await store.close()
+    }
+}
+
+private let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+private func delivery(_ store: Store, _ upstream: any Upstream) async -> DeliveryService {
+    DeliveryService(
+        DeliverySettings(
+            gateway: "gw", site: nil, output: "park", journalID: await store.journalState().journalID, batchRecords: 12, batchAge: .zero),
+        outbox: store, upstream: upstream, decoder: { _ in Plant.decoder }, time: ShortTime(), logger: silent, chance: { 0 })
+}
+
+@Sendable private func liveAndDie(in directory: String, microseconds: UInt32, seed: UInt64) async throws {
+    // A process that may be anywhere when the time has come.
+    var thread = pthread_t()
+    pthread_create(
+        &thread, nil,
+        { time in
+            usleep(UInt32(UInt(bitPattern: time)))
+            kill(getpid(), SIGKILL)
+            return nil
+        }, UnsafeMutableRawPointer(bitPattern: UInt(microseconds)))
+    let time = SystemTime()
+    let store = try await Store.open(directory: directory, outputs: ["park"], time: time, logger: silent)
+    let entry = try await store.adopt(Plant.entry)
+    let writer = JournalWriter(store: store, interval: .seconds(1), time: time, logger: silent)
+    let service = await delivery(store, Notebook(directory, dyingOneIn: 5, seed: seed))
+    await withTaskGroup(of: Void.self) { group in
+        group.addTask { await service.run() }
+        group.addTask {
+            var next = await store.journalState().lastSeq + 1
+            while !Task.isCancelled {
+                for _ in 0..<1 + next % 9 {
+                    writer.take(Plant.poll(next, entry: entry).poll, readings: 2)
+                    next += 1
+                }
+                if await writer.commitAll() { Notebook.note("committed \(store.commits.last)", in: directory) }
+            }
+        }
+    }
+}
+
+/// Waits for a thousandth of the time: backoffs that a kill would not see the end of.
+private struct ShortTime: TimeSource {
+    private let clocks = SystemTime()
+    func uptime() -> Uptime { clocks.uptime() }
+    func wall() -> Timestamp { clocks.wall() }
+    func clockState() -> ClockState { clocks.clockState() }
+    func sleep(until deadline: Uptime) async throws {
+        let now = clocks.uptime()
+        try await clocks.sleep(until: now + (deadline - now) / 1000)
+    }
+}
+
+/// A receiver whose disk outlives everyone: a batch is a line of a file, written before the answer. Sometimes it dies between the two.
+private final class Notebook: Upstream {
+    private let directory: String
+    private let odds: Int
+    private let generator: Lock<SplitMix>
+
+    init(_ directory: String, dyingOneIn odds: Int, seed: UInt64) {
+        self.directory = directory
+        self.odds = odds
+        generator = Lock(SplitMix(state: seed))
+    }
+
+    func send(_ batch: Batch) async -> Settlement {
+        Notebook.note("batch \(batch.id) \(batch.records.map { String($0.seq) }.joined(separator: " "))", in: directory)
+        let dies = odds > 0 && generator.withLock { Int.random(in: 0..<odds, using: &$0) == 0 }
+        if dies { return .unavailable(reason: "the connection broke", retryAfter: nil) }
+        Notebook.note("answered \(batch.last)", in: directory)
+        return .accepted(rejected: [])
+    }
+
+    func fitting(_ batch: Batch, bytes: Int) async -> Int { batch.records.count }
+    func close() async {}
+
+    /// One write, so that a kill leaves a line or none.
+    static func note(_ line: String, in directory: String) {
+        let file = open(directory + "/notebook", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        let bytes = Array((line + "\n").utf8)
+        _ = write(file, bytes, bytes.count)
+        Glibc.close(file)
+    }
+}
+
+/// What stands in the notebook.
+private struct Told {
+    var committed: Int64 = 0
+    var answered: Int64 = 0
+    var lastSeq: Int64 = 0
+    var batches: [String: [Int64]] = [:]
+    /// Batches of one id with different records.
+    var conflicts = 0
+
+    init(of directory: String) {
+        let text = (try? Data(contentsOf: URL(filePath: directory + "/notebook"))).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        for line in text.split(separator: "\n") {
+            let words = line.split(separator: " ")
+            let numbers = words.dropFirst().compactMap { Int64($0) }
+            switch words.first {
+            case "committed": committed = max(committed, numbers.first ?? 0)
+            case "answered": answered = max(answered, numbers.first ?? 0)
+            case "end": lastSeq = numbers.first ?? 0
+            case "batch":
+                let id = String(words[1])
+                if let known = batches[id], known != numbers { conflicts += 1 }
+                batches[id] = numbers
+            default: break
+            }
+        }
+    }
+}
+
+/// Random numbers that are the same on every machine.
+private struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = (state ^ state >> 30) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ mixed >> 31
+    }
+}
