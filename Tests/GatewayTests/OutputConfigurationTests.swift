@@ -60,6 +60,40 @@ import Uplink
         #expect(settings.credentials == .password(TokenFile(path: secret), user: "me"))
     }
 
+    @Test func httpIsReadWhole() throws {
+        let output = try load(
+            """
+            type = "http"
+            url = "https://h/v1"
+            username = "me"
+            password_file = "secret"
+            ca_file = "secret"
+            cert_file = "secret"
+            key_file = "secret"
+            proxy = "http://[::1]:3128"
+            headers = ["X-Park: 7", "X-Empty:"]
+            compression = "none"
+            """)
+        #expect(
+            output.target
+                == .http(
+                    HTTPUpstream.Settings(
+                        url: "https://h/v1", credentials: .password(TokenFile(path: secret), user: "me"), compression: .none,
+                        headers: [HTTPUpstream.Header(name: "X-Park", value: "7"), HTTPUpstream.Header(name: "X-Empty", value: "")],
+                        link: HTTPLink(authorities: secret, certificate: secret, key: secret, proxy: .init(host: "::1", port: 3128)),
+                        version: Gateway.version)))
+        #expect(
+            problems(
+                "type = \"http\"\nurl = \"http://h\"\nca_file = \"secret\"\nproxy = \"http://me:hunter2@p:1\"\nheaders = [\"Authorization: x\", \"y\"]"
+            )
+                == [
+                    "/meterd.toml:4:7: output[0].url: is plain text, but certificates are given; write https:// or remove them",
+                    "/meterd.toml:6:9: output[0].proxy: holds a user name or password; take them out",
+                    "/meterd.toml:7:11: output[0].headers: Authorization is meterd's own; remove it. Secrets go into token_file or password_file",
+                    "/meterd.toml:7:11: output[0].headers: must be lines such as \"X-Park: 7\"; one of them is not",
+                ])
+    }
+
     @Test func mqttIsReadWhole() throws {
         let plain = try load("type = \"mqtt\"\nurl = \"mqtt://broker\"")
         #expect(plain.target == .mqtt(MQTTSettings(host: "broker", port: 1883, clientID: "")))

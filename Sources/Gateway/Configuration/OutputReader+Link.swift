@@ -44,7 +44,7 @@ extension OutputReader {
 
     private func proxy() -> HTTPLink.Proxy? {
         let example = "http://192.0.2.9:3128"
-        guard let text = table.string("proxy", example: "\"\(example)\""), holdsNoSecret(text, key: "proxy", "a proxy without a login")
+        guard let text = table.string("proxy", example: "\"\(example)\""), holdsNoSecret(text, key: "proxy", nil)
         else { return nil }
         guard let url = URL(string: text), url.scheme?.lowercased() == "http", let host = url.host(), !host.isEmpty, !text.contains(" "),
             let port = url.port, (1...65535).contains(port), url.path.isEmpty || url.path == "/"

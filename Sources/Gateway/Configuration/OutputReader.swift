@@ -124,10 +124,11 @@ struct OutputReader {
     }
 
     /// A URL with a user or password is refused without being quoted: that would put the secret into the log.
-    func holdsNoSecret(_ text: String, key: String = "url", _ cure: String) -> Bool {
+    func holdsNoSecret(_ text: String, key: String = "url", _ cure: String?) -> Bool {
         let authority = text.split(separator: "://", maxSplits: 1).dropFirst().first?.prefix { !"/?#".contains($0) }
         guard let authority, authority.contains("@") else { return true }
-        table.problem(key, "holds a user name or password; take them out and name a file that holds the secret: \(cure)")
+        table.problem(
+            key, "holds a user name or password; take them out" + (cure.map { " and name a file that holds the secret: \($0)" } ?? ""))
         return false
     }
 
