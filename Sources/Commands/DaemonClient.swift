@@ -6,6 +6,8 @@ import Gateway
 struct DaemonClient {
     /// From the request to the end of the answer.
     static let timeLimitSeconds: Int64 = 10
+    /// For answers that take many requests of a slow bus.
+    static let searchTimeLimitSeconds: Int64 = 300
     static let answerBytesLimit = 32 * 1024 * 1024
 
     let socket: String
@@ -29,10 +31,12 @@ struct DaemonClient {
 
     /// The body of a 200 answer, as it came.
     /// - Throws: `Failure`: unreachable, or failed with the daemon's own words.
-    func get(_ path: String, query: [(key: String, value: String)] = []) async throws -> [UInt8] {
+    func get(
+        _ path: String, query: [(key: String, value: String)] = [], timeLimitSeconds: Int64 = DaemonClient.timeLimitSeconds
+    ) async throws -> [UInt8] {
         let number = SocketFile.probe(socket)
         guard number == 0 else { throw Failure.unreachable(UnreachableDaemon.text(socket: socket, error: number)) }
-        let (status, body) = try await exchange(url(path, query))
+        let (status, body) = try await exchange(url(path, query), timeLimitSeconds)
         if status == 200 { return body }
         if let report = try? JSONDecoder().decode(APIErrorReport.self, from: Data(body)) { throw Failure.failed(report.text) }
         throw Failure.failed("the daemon answered \(status) to \(path)")
@@ -50,13 +54,13 @@ struct DaemonClient {
         }
     }
 
-    private func exchange(_ url: String) async throws -> (status: UInt, body: [UInt8]) {
+    private func exchange(_ url: String, _ timeLimitSeconds: Int64) async throws -> (status: UInt, body: [UInt8]) {
         do {
-            let response = try await http.execute(HTTPClientRequest(url: url), timeout: .seconds(DaemonClient.timeLimitSeconds))
+            let response = try await http.execute(HTTPClientRequest(url: url), timeout: .seconds(timeLimitSeconds))
             let body = try await response.body.collect(upTo: DaemonClient.answerBytesLimit)
             return (response.status.code, Array(body.readableBytesView))
         } catch let error as HTTPClientError where error == .deadlineExceeded {
-            let reason = "nothing came in \(DaemonClient.timeLimitSeconds) s"
+            let reason = "nothing came in \(timeLimitSeconds) s"
             throw Failure.unreachable(UnreachableDaemon.text(socket: socket, reason: reason))
         } catch {
             let reason = (error as? HTTPClientError)?.shortDescription ?? "\(error)"

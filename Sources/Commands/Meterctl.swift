@@ -13,7 +13,10 @@ struct Meterctl: AsyncParsableCommand {
               meterctl status
             """,
         version: Gateway.version,
-        subcommands: [StatusCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, ConfigCommand.self])
+        subcommands: [
+            StatusCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, ConfigCommand.self, ReadCommand.self,
+            ScanCommand.self, IdentifyCommand.self,
+        ])
 
     static func main() async {
         do {

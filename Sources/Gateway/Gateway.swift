@@ -118,7 +118,9 @@ package struct Gateway: Sendable {
     func run(eventLoops: MultiThreadedEventLoopGroup, environment: [String: String]) async throws {
         let notifier = ServiceNotifier(environment: environment)
         let api = LocalAPIService(
-            server: LocalAPIServer(view: state, socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
+            server: LocalAPIServer(
+                view: state, commissioning: Commissioner(configuration: configuration, buses: buses), socket: configuration.api.socket,
+                eventLoopGroup: eventLoops, time: time, logger: logger),
             state: state, time: time, logger: logger)
         // Started from the first to the last and stopped from the last to the first: the signs of life end at once, then the buses bring
         // in what they are reading; whoever asks and whoever delivers can do so until then; the journal ends last and commits it all.

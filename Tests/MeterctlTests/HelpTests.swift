@@ -41,6 +41,12 @@ import Testing
           outputs                 List where readings are handed on, and how far each
                                   output has come.
           config                  Look at the daemon's configuration.
+          read                    Read registers through the running daemon, and show
+                                  what they may mean.
+          scan                    Look for devices on a bus, unit by unit, while the
+                                  daemon goes on polling.
+          identify                Find out what a unit is: which profiles fit, and what
+                                  SunSpec says.
 
           See 'meterctl help <subcommand>' for detailed help.
 

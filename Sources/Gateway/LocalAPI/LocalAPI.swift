@@ -3,11 +3,13 @@ import Metering
 /// The routes of the local API, apart from any HTTP library: a request as plain values in, status and bytes out.
 struct LocalAPI: Sendable {
     let view: any GatewayView
+    /// The way to the buses; nil where there are none to ask.
+    var commissioning: (any CommissioningView)?
 
     /// A request path and query together; longer ones are refused.
     static let targetBytesLimit = 2048
 
-    static let routes = ["/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings"]
+    static let routes = ["/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings", "/v1/read", "/v1/identify"]
 
     /// The answer to every request, wrong ones too. The body is one JSON object and a newline.
     func answer(method: String, path: String, parameters: [(key: String, value: String)]) async -> Answer {
@@ -16,7 +18,7 @@ struct LocalAPI: Sendable {
             return .failure(404, "not_found", "there is no \(path)\(hint) (routes: \(LocalAPI.routes.joined(separator: ", ")))")
         }
         guard method == "GET" else { return .failure(405, "method_not_allowed", "\(path) only answers GET") }
-        let allowed = path == "/v1/readings" ? ["device"] : []
+        let allowed = path == "/v1/readings" ? ["device"] : LocalAPI.commissioningRoutes[path] ?? []
         if let stranger = parameters.first(where: { !allowed.contains($0.key) }) {
             let hint = Spelling.hint(stranger.key, among: allowed)
             return .failure(400, "unknown_parameter", "\(path) has no parameter \"\(stranger.key)\"\(hint)")
@@ -24,6 +26,7 @@ struct LocalAPI: Sendable {
         switch path {
         case "/v1/devices": return .success(DevicesReport(devices: await view.devices()))
         case "/v1/outputs": return .success(OutputsReport(outputs: await view.outputs()))
+        case "/v1/read", "/v1/identify": return await commission(path: path, parameters)
         case "/v1/readings": return await readings(device: parameters.first?.value)
         default: return .success(await view.status())
         }

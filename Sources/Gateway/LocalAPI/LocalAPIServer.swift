@@ -31,10 +31,11 @@ package struct LocalAPIServer: Service {
     ///   - group: who may connect beside the owner, if the group exists.
     ///   - onListening: called once, when clients can connect.
     package init(
-        view: any GatewayView, socket: String = SocketFile.defaultPath, group: String? = "meterd", eventLoopGroup: any EventLoopGroup,
+        view: any GatewayView, commissioning: (any CommissioningView)? = nil, socket: String = SocketFile.defaultPath,
+        group: String? = "meterd", eventLoopGroup: any EventLoopGroup,
         time: any TimeSource, logger: Logger, onListening: @escaping @Sendable () async -> Void = {}
     ) {
-        api = LocalAPI(view: view)
+        api = LocalAPI(view: view, commissioning: commissioning)
         self.socket = socket
         self.group = group
         self.eventLoopGroup = eventLoopGroup
