@@ -10,6 +10,8 @@ struct DaemonClient {
     static let streamLimitSeconds: Int64 = 24 * 3600
     /// Nothing came of it for so long: the daemon hangs.
     static let streamSilenceSeconds: Int64 = 60
+    /// For answers that take many requests of a slow bus.
+    static let searchTimeLimitSeconds: Int64 = 300
     static let answerBytesLimit = 32 * 1024 * 1024
 
     let socket: String
@@ -34,8 +36,10 @@ struct DaemonClient {
 
     /// The body of a 200 answer, as it came.
     /// - Throws: `Failure`: unreachable, or failed with the daemon's own words.
-    func get(_ path: String, query: [(key: String, value: String)] = []) async throws -> [UInt8] {
-        try await ask(HTTPClientRequest(url: url(path, query)), path)
+    func get(
+        _ path: String, query: [(key: String, value: String)] = [], timeLimitSeconds: Int64 = DaemonClient.timeLimitSeconds
+    ) async throws -> [UInt8] {
+        try await ask(HTTPClientRequest(url: url(path, query)), path, timeLimitSeconds)
     }
 
     /// Has the daemon do something.
@@ -46,10 +50,12 @@ struct DaemonClient {
         return try await ask(request, path)
     }
 
-    private func ask(_ request: HTTPClientRequest, _ path: String) async throws -> [UInt8] {
+    private func ask(
+        _ request: HTTPClientRequest, _ path: String, _ timeLimitSeconds: Int64 = DaemonClient.timeLimitSeconds
+    ) async throws -> [UInt8] {
         let number = SocketFile.probe(socket)
         guard number == 0 else { throw Failure.unreachable(UnreachableDaemon.text(socket: socket, error: number)) }
-        let (status, body) = try await exchange(request)
+        let (status, body) = try await exchange(request, timeLimitSeconds)
         if status == 200 { return body }
         throw refusal(status, body, path)
     }
@@ -91,13 +97,13 @@ struct DaemonClient {
         }
     }
 
-    private func exchange(_ request: HTTPClientRequest) async throws -> (status: UInt, body: [UInt8]) {
+    private func exchange(_ request: HTTPClientRequest, _ timeLimitSeconds: Int64) async throws -> (status: UInt, body: [UInt8]) {
         do {
-            let response = try await http.execute(request, timeout: .seconds(DaemonClient.timeLimitSeconds))
+            let response = try await http.execute(request, timeout: .seconds(timeLimitSeconds))
             let body = try await response.body.collect(upTo: DaemonClient.answerBytesLimit)
             return (response.status.code, Array(body.readableBytesView))
         } catch let error as HTTPClientError where error == .deadlineExceeded {
-            let reason = "nothing came in \(DaemonClient.timeLimitSeconds) s"
+            let reason = "nothing came in \(timeLimitSeconds) s"
             throw Failure.unreachable(UnreachableDaemon.text(socket: socket, reason: reason))
         } catch {
             let reason = (error as? HTTPClientError)?.shortDescription ?? "\(error)"

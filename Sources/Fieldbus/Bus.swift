@@ -15,7 +15,8 @@ package final class Bus: Sendable {
     package let devices: [DeviceDescription]
     private let reader: any RegisterReader
     private let sink: any PollSink
-    private let time: any TimeSource
+    let time: any TimeSource
+    let guests: GuestDesk
     private let log: BusLog
     private let account: Lock<BusAccount>
 
@@ -28,6 +29,7 @@ package final class Bus: Sendable {
         self.reader = reader
         self.sink = sink
         self.time = time
+        guests = GuestDesk(bus: description.name)
         log = BusLog(bus: description.name, logger)
         account = Lock(BusAccount(name: description.name, devices: devices, now: time.wall(), uptime: time.uptime()))
     }
@@ -62,12 +64,23 @@ package final class Bus: Sendable {
         // One connection for all: it is quiet for as long as the one that wants most.
         let delay = devices.map(\.profile.limits.connectDelay).max() ?? .zero
         if delay > .zero { await (reader as? any DelayKeeping)?.keep(connectDelay: delay) }
+        let cost = BusCost(of: description.address)
+        guests.open()
+        defer { guests.close() }
         while !Task.isCancelled {
             let now = time.uptime()
             account.withLock { $0.heartbeat = now }
+            if let guest = guests.nextOverdue(at: now) {
+                await serve(guest, from: now, &lastAnswers)
+                continue
+            }
             switch schedule.next(at: now, wallOffset: .nanoseconds(time.wall().milliseconds * 1_000_000 - now.nanoseconds)) {
             case .wait(let until):
-                do { try await time.sleep(until: min(until, now + Bus.longestWait)) } catch { break }
+                if let guest = guests.next(at: now, free: until - now, cost: { cost.time(words: Int($0.count)) }) {
+                    await serve(guest, from: now, &lastAnswers)
+                } else {
+                    do { try await doze(from: now, until: min(until, now + Bus.longestWait)) } catch { break }
+                }
             case .reopen:
                 await reader.close()
             case .read(let device, let classes):
@@ -79,6 +92,31 @@ package final class Bus: Sendable {
             }
         }
         await reader.close()
+    }
+
+    /// Sleeps, and wakes for a guest. A short sleep is not broken off, unless guests are about: the watch for them costs two tasks a
+    /// sleep, which buses that are polled each second need not pay day and night.
+    private func doze(from now: Uptime, until: Uptime) async throws {
+        guard guests.waitingCount == 0, until - now > GuestDesk.patience || guests.expectsMore(at: now) else {
+            return try await time.sleep(until: until)
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { [time] in try await time.sleep(until: until) }
+            group.addTask { [guests] in await guests.arrival() }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    private func serve(_ guest: GuestDesk.Guest, from start: Uptime, _ lastAnswers: inout [Uptime?]) async {
+        let answer: Visit
+        if let device = devices.firstIndex(where: { $0.unit == guest.unit }) {
+            answer = await visit(devices[device], [guest.block], after: &lastAnswers[device])
+        } else {
+            answer = await reader.read([guest.block], unit: guest.unit)
+        }
+        account.withLock { $0.record(guest: answer, from: start) }
+        guest.take(answer)
     }
 
     /// Classes that the profile has no point of would only wake the bus.

@@ -42,6 +42,13 @@ struct BusAccount: Sendable {
         book.devices[device].stateSince = visit.time
     }
 
+    /// A request between the polls. Its bus time counts; that nobody answers at an address someone tries is no fault of the bus.
+    mutating func record(guest visit: Visit, from start: Uptime) {
+        heartbeat = visit.uptime
+        utilization.add(from: start, to: visit.uptime)
+        book.requests += visit.requests
+    }
+
     /// Up to the first fault of the line: what came after it was not asked.
     private mutating func count(_ answers: [BlockAnswer]) {
         for answer in answers {

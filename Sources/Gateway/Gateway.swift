@@ -141,6 +141,10 @@ package struct Gateway: Sendable {
                 outputs: OutputDesk(store: parts.store) { [lineup = parts.lineup] in
                     let lineup = lineup.withLock { $0 }
                     return Array(zip(lineup.configuration.outputs.map(\.name), lineup.deliveries))
+                },
+                commissioning: Commissioner { [lineup = parts.lineup] in
+                    let lineup = lineup.withLock { $0 }
+                    return (lineup.configuration, lineup.buses)
                 }, socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
             state: state, time: time, logger: logger)
         // Started from the first to the last and stopped from the last to the first: the signs of life end at once, then the buses bring

@@ -46,6 +46,12 @@ import Testing
                                   export it.
           config                  Look at the daemon's configuration.
           reload                  Have the daemon read its config again and apply it.
+          read                    Read registers through the running daemon, and show
+                                  what they may mean.
+          scan                    Look for devices on a bus, unit by unit, while the
+                                  daemon goes on polling.
+          identify                Find out what a unit is: which profiles fit, and what
+                                  SunSpec says.
 
           See 'meterctl help <subcommand>' for detailed help.
 

@@ -7,11 +7,13 @@ struct LocalAPI: Sendable {
     var control: (any GatewayControl)?
     /// What may be done to the outputs; nil where callers may only look.
     var outputs: (any OutputControl)?
+    /// The way to the buses; nil where there are none to ask.
+    var commissioning: (any CommissioningView)?
 
     /// A request path and query together; longer ones are refused.
     static let targetBytesLimit = 2048
 
-    static let routes = ["/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings", "/v1/reload"]
+    static let routes = ["/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings", "/v1/read", "/v1/identify", "/v1/reload"]
     /// Routes that do something.
     static let actions = ["/v1/reload"]
 
@@ -28,7 +30,7 @@ struct LocalAPI: Sendable {
             answer.allows = wanted
             return answer
         }
-        let allowed = path == "/v1/readings" ? ["device"] : []
+        let allowed = path == "/v1/readings" ? ["device"] : LocalAPI.commissioningRoutes[path] ?? []
         if let stranger = parameters.first(where: { !allowed.contains($0.key) }) {
             let hint = Spelling.hint(stranger.key, among: allowed)
             return .failure(400, "unknown_parameter", "\(path) has no parameter \"\(stranger.key)\"\(hint)")
@@ -37,6 +39,7 @@ struct LocalAPI: Sendable {
         case "/v1/reload": return await reload()
         case "/v1/devices": return .success(DevicesReport(devices: await view.devices()))
         case "/v1/outputs": return .success(OutputsReport(outputs: await view.outputs()))
+        case "/v1/read", "/v1/identify": return await commission(path: path, parameters)
         case "/v1/readings": return await readings(device: parameters.first?.value)
         default: return .success(await view.status())
         }

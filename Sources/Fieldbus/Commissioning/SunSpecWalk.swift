@@ -1,0 +1,133 @@
+import Metering
+
+/// Walks the chain of SunSpec models of a device: where it begins, which models there are, how long each is.
+///
+/// A value: `next` says which block to read, `take` what came. It trusts no length, reads the id and the length of a model apart from what
+/// follows (some devices serve nothing after the end marker), and ends after `modelLimit` models.
+///
+///     40000: 5375 6E53   0001 0042 …   0067 0032 …   FFFF 0000       "SunS", model 1 at 40002 (L 66), model 103 at 40070 (L 50), end
+///
+/// - Source: SunSpec Device Information Model Specification V1.1, "Device Discovery"; base addresses in the order of the reference client.
+package struct SunSpecWalk: Hashable, Sendable {
+    package static let bases: [UInt16] = [40_000, 0, 50_000]
+    package static let modelLimit = 64
+    static let marker: [UInt16] = [0x5375, 0x6E53]
+
+    package struct Model: Hashable, Sendable {
+        package var id: UInt16
+        /// Address of the register that holds the id.
+        package var address: UInt16
+        /// Registers after id and length.
+        package var length: UInt16
+    }
+
+    package enum Ending: Hashable, Sendable {
+        /// No marker at any base.
+        case notSunSpec
+        /// The end marker was read.
+        case complete
+        /// It ended otherwise; the models found so far are good.
+        case broken(String)
+    }
+
+    private enum Step: Hashable, Sendable {
+        case marker(Int)
+        case identifier(at: UInt16)
+        case length(id: UInt16, at: UInt16)
+        case ended(Ending)
+    }
+
+    private let bases: [UInt16]
+    private var step: Step
+    package private(set) var base: UInt16?
+    package private(set) var models: [Model] = []
+
+    /// - Parameter bases: where the marker may be, in the order to look.
+    package init(bases: [UInt16] = SunSpecWalk.bases) {
+        self.bases = bases
+        step = bases.isEmpty ? .ended(.notSunSpec) : .marker(0)
+    }
+
+    /// Nil when the walk is over.
+    package var next: Block? {
+        switch step {
+        case .marker(let index): Block(.holding, bases[index], count: 2)
+        case .identifier(let address), .length(_, let address): Block(.holding, address, count: 1)
+        case .ended: nil
+        }
+    }
+
+    /// Nil while it goes on.
+    package var ending: Ending? { if case .ended(let ending) = step { ending } else { nil } }
+
+    package mutating func take(_ outcome: BlockAnswer.Outcome) {
+        switch step {
+        case .marker(let index): takeMarker(outcome, index)
+        case .identifier(let address): takeIdentifier(outcome, address)
+        case .length(let id, let address): takeLength(outcome, id, address)
+        case .ended: return
+        }
+    }
+
+    private mutating func takeMarker(_ outcome: BlockAnswer.Outcome, _ index: Int) {
+        if outcome == .words(SunSpecWalk.marker) {
+            base = bases[index]
+            step = next(after: Int(bases[index]) + 2)
+        } else {
+            step = index + 1 < bases.count ? .marker(index + 1) : .ended(.notSunSpec)
+        }
+    }
+
+    private mutating func takeIdentifier(_ outcome: BlockAnswer.Outcome, _ address: UInt16) {
+        switch outcome {
+        case .words(let words) where words.count == 1:
+            step = words[0] == 0xFFFF ? .ended(.complete) : .length(id: words[0], at: address &+ 1)
+        case .words: step = .ended(.broken("the id at \(address) has not one word"))
+        case .fault(let fault): step = .ended(.broken("\(fault.name) at \(address), before the end marker"))
+        }
+    }
+
+    private mutating func takeLength(_ outcome: BlockAnswer.Outcome, _ id: UInt16, _ address: UInt16) {
+        guard case .words(let words) = outcome, words.count == 1 else {
+            step = .ended(.broken("model \(id) at \(address - 1) has no length"))
+            return
+        }
+        guard id != 0, words[0] != 0xFFFF, words[0] != 0 else {
+            step = .ended(.broken("model \(id) at \(address - 1) has length \(words[0])"))
+            return
+        }
+        models.append(Model(id: id, address: address - 1, length: words[0]))
+        step = next(after: Int(address) + 1 + Int(words[0]))
+    }
+
+    private func next(after address: Int) -> Step {
+        guard models.count < SunSpecWalk.modelLimit else { return .ended(.broken("more than \(SunSpecWalk.modelLimit) models")) }
+        guard address < 65_535 else { return .ended(.broken("the models run past address 65535")) }
+        return .identifier(at: UInt16(address))
+    }
+}
+
+/// Who a device is, by its SunSpec common model.
+package struct SunSpecIdentity: Hashable, Sendable {
+    package var manufacturer: String
+    package var model: String
+    package var version: String?
+    package var serial: String?
+
+    /// The block that holds it; nil for a model that is no common model or too short.
+    package static func block(of model: SunSpecWalk.Model) -> Block? {
+        guard model.id == 1, model.length >= 64, Int(model.address) + 66 <= 65_536 else { return nil }
+        return Block(.holding, model.address + 2, count: 64)
+    }
+
+    /// - Parameter words: of `block(of:)`: manufacturer (16), model (16), options (8), version (8), serial number (16).
+    package init?(_ words: [UInt16]) {
+        guard words.count == 64 else { return nil }
+        func text(_ range: Range<Int>) -> String? { RegisterText.text(words[range]) }
+        guard let manufacturer = text(0..<16), let model = text(16..<32) else { return nil }
+        self.manufacturer = manufacturer
+        self.model = model
+        version = text(40..<48)
+        serial = text(48..<64)
+    }
+}
