@@ -85,14 +85,16 @@ import Testing
         let told = try problems(text)
         #expect(
             told == [
-                "meterd.toml:7:8: defaults.device.slow: \"5 minutes\" is no duration; write a whole number with ms, s, m, h or d, such as \"1m\" or \"off\"",
+                "meterd.toml:7:8: defaults.device.slow: \"5 minutes\" is no duration; "
+                    + "write a whole number with ms, s, m, h or d, such as \"1m\" or \"off\"",
                 "meterd.toml:8:1: device[0].role: is missing; add role = \"grid\"",
                 "meterd.toml:11:8: device[0].name: belongs to a single device; remove it, each line of units has its own",
                 "meterd.toml:12:1: device[0].rol: unknown key; did you mean \"role\"?",
                 "meterd.toml:15:14: device[0].units.b.unit: 300 is outside 0 ... 255",
                 "meterd.toml:16:5: device[0].units.c: has no unit; add unit = 1",
                 "meterd.toml:17:5: device[0].units.d.unit: 1 on bus \"line\" is device \"a\"; each needs an address of its own",
-                "meterd.toml:18:1: device[0].units.e f.name: \"e f\" is no name; use up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit",
+                "meterd.toml:18:1: device[0].units.e f.name: \"e f\" is no name; "
+                    + "use up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit",
             ], "\(told.joined(separator: "\n"))")
         #expect(
             try problems("[[device]]\nbus = \"line\"\nprofile = \"eastron-sdm630\"\nrole = \"load\"\nunits = {}") == [

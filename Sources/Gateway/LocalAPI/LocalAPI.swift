@@ -13,7 +13,7 @@ struct LocalAPI: Sendable {
     /// A request path and query together; longer ones are refused.
     static let targetBytesLimit = 2048
 
-    static let routes = ["/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings", "/v1/read", "/v1/identify", "/v1/reload"]
+    static let routes = ["/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings", "/v1/read", "/v1/identify", "/v1/reload", "/metrics"]
     /// Routes that do something.
     static let actions = ["/v1/reload"]
 
@@ -36,6 +36,7 @@ struct LocalAPI: Sendable {
             return .failure(400, "unknown_parameter", "\(path) has no parameter \"\(stranger.key)\"\(hint)")
         }
         switch path {
+        case "/metrics": return await metrics()
         case "/v1/reload": return await reload()
         case "/v1/devices": return .success(DevicesReport(devices: await view.devices()))
         case "/v1/outputs": return .success(OutputsReport(outputs: await view.outputs()))
@@ -46,6 +47,15 @@ struct LocalAPI: Sendable {
     }
 
     static func method(of path: String) -> String { actions.contains(path) ? "POST" : "GET" }
+
+    private func metrics() async -> Answer {
+        do {
+            let text = MetricsText(status: await view.status(), readings: try await view.readings(device: nil)).text
+            return Answer(status: 200, body: Array(text.utf8), contentType: MetricsText.contentType)
+        } catch {
+            return .failure(503, "unavailable", "the readings cannot be told now; try again")
+        }
+    }
 
     private func reload() async -> Answer {
         guard let control else { return .failure(403, "only_local", "a reload is only taken on the Unix socket; use meterctl reload") }
@@ -75,6 +85,7 @@ struct LocalAPI: Sendable {
         var body: [UInt8]
         /// With a 405: the method that the route answers.
         var allows = "GET"
+        var contentType = "application/json"
 
         static func success(_ report: some JSONValue) -> Answer {
             Answer(status: 200, body: report.json + [UInt8(ascii: "\n")])

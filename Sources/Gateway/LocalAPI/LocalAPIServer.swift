@@ -141,7 +141,7 @@ package struct LocalAPIServer: Service {
 
     /// - Parameter channel: closed after the answer, so that a body of any length is not read.
     private func response(_ answer: LocalAPI.Answer, thenClose channel: (any Channel)? = nil) -> Response {
-        var headers: HTTPFields = [.contentType: "application/json", .cacheControl: "no-store"]
+        var headers: HTTPFields = [.contentType: answer.contentType, .cacheControl: "no-store"]
         if answer.status == 405 { headers[.allow] = answer.allows }
         if channel != nil { headers[.connection] = "close" }
         let bytes = ByteBuffer(bytes: answer.body)
