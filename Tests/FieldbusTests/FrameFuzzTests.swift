@@ -60,7 +60,7 @@ import Testing
         var accepted = 0
         try await withTCPDevice(device) { port in
             let reader = TCPReader(name: "fuzz", host: "127.0.0.1", port: port, timeout: .milliseconds(25), time: SystemTime())
-            for round in 0..<400 * Self.factor {
+            for round in 0..<200 * Self.factor {
                 sent.withLock { $0 = [] }
                 let block = Block(round.isMultiple(of: 2) ? .holding : .input, UInt16(round % 500), count: UInt16(1 + round % 9))
                 let outcome = await reader.read([block], unit: 7).answers[0].outcome
@@ -72,7 +72,7 @@ import Testing
             }
             await reader.close()
         }
-        #expect(accepted > 20)
+        #expect(accepted > 5)
     }
 
     /// RTU has a checksum but no transaction id: what is accepted must be what stands in the registers that were asked for.
@@ -104,7 +104,7 @@ import Testing
             let reader = SerialReader(
                 name: "fuzz", host: "127.0.0.1", port: port, line: SerialFormat(baud: 115_200), timeout: .milliseconds(25),
                 time: SystemTime())
-            for round in 0..<60 * Self.factor {
+            for round in 0..<40 * Self.factor {
                 let block = Block(round.isMultiple(of: 2) ? .holding : .input, UInt16(round % 500), count: UInt16(1 + round % 9))
                 guard case .words(let words) = await reader.read([block], unit: 7).answers[0].outcome else { continue }
                 accepted += 1
@@ -112,6 +112,6 @@ import Testing
             }
             await reader.close()
         }
-        #expect(accepted > 3)
+        #expect(accepted > 1)
     }
 }

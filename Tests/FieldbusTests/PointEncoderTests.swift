@@ -39,7 +39,7 @@ import Testing
         let seed: UInt64 = 20_261_124
         var random = SplitMix(state: seed)
         let count = try #require(encoding.wordCount)
-        for round in 0..<1000 {
+        for round in 0..<400 {
             let order = WordOrder.allCases[round % 4]
             let exponent = Int.random(in: -4...3, using: &random)
             let isFloat = encoding.integers == nil
@@ -73,7 +73,7 @@ import Testing
             PointDefinition(
                 quantity: quantity, block: Block(.holding, 10, count: UInt16(encoding.wordCount ?? 1)), encoding: encoding, factor: tenth)
         }
-        for round in 0..<2000 {
+        for round in 0..<500 {
             let steps = Int64.random(in: -30_000...30_000, using: &random)
             let value = try #require(ExactDecimal(mantissa: steps, exponent: -1))
             let order = WordOrder.allCases[round % 4]

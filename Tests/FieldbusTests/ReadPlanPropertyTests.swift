@@ -67,7 +67,7 @@ import Testing
 
     @Test func anyMapIsReadInFullAndNothingElseIs() {
         var random = SplitMix(state: Self.seed)
-        for round in 0..<1200 {
+        for round in 0..<600 {
             let map = self.random(&random)
             let due: Set<PointClass> = Bool.random(using: &random) ? [.live] : Set(PointClass.allCases)
             var plan = plan(map, &random)
@@ -90,7 +90,7 @@ import Testing
     /// The device refuses up to three registers: all that can be had without them is still read, and what is lost is named.
     @Test func whatADeviceRefusesIsReadRoundAndNamed() {
         var random = SplitMix(state: Self.seed)
-        for round in 0..<150 {
+        for round in 0..<60 {
             let map = self.random(&random)
             let due = Set(PointClass.allCases)
             var plan = plan(map, &random)

@@ -44,7 +44,7 @@ import Testing
         let names = ShippedProfiles.names
         var refused = 0
         var sound = 0
-        for round in 0..<300 * Self.factor {
+        for round in 0..<150 * Self.factor {
             let name = names[round % names.count]
             let text = try String(contentsOf: ShippedProfiles.directory.appending(path: name + ".toml"), encoding: .utf8)
             do throws(Problems) {
@@ -61,7 +61,7 @@ import Testing
                 #expect(!error.list.isEmpty && error.list.allSatisfy { $0.file == "spoiled.toml" && !$0.text.isEmpty })
             }
         }
-        #expect(refused > 20 && sound > 20, "\(refused) refused, \(sound) sound")
+        #expect(refused > 5 && sound > 5, "\(refused) refused, \(sound) sound")
     }
 
     /// A reading has a value or a reason, never both and never neither, whatever the registers hold.

@@ -94,7 +94,7 @@ package final class ChildProcess: @unchecked Sendable {
     }
 
     /// Waits for its end, at most for `bound`.
-    package func exit(within bound: Duration = .seconds(30)) async -> Exit {
+    package func exit(within bound: Duration = .seconds(120)) async -> Exit {
         let end = ContinuousClock.now + bound
         while ContinuousClock.now < end {
             if let exit = poll() { return exit }
@@ -107,7 +107,7 @@ package final class ChildProcess: @unchecked Sendable {
     package var errors: String { TextFile.content(standardError) }
 
     /// The first line of either output that fits, waiting for it at most for `bound`.
-    package func waitForLine(within bound: Duration = .seconds(30), _ fits: (String) -> Bool) async throws -> String {
+    package func waitForLine(within bound: Duration = .seconds(180), _ fits: (String) -> Bool) async throws -> String {
         let end = ContinuousClock.now + bound
         while ContinuousClock.now < end {
             let over = poll() != nil
@@ -123,7 +123,7 @@ package final class ChildProcess: @unchecked Sendable {
 
 /// Runs a program to its end.
 package func runToEnd(
-    _ program: String, _ arguments: [String], environment: [String: String] = [:], within bound: Duration = .seconds(60)
+    _ program: String, _ arguments: [String], environment: [String: String] = [:], within bound: Duration = .seconds(180)
 ) async throws -> (exit: ChildProcess.Exit, output: String, errors: String) {
     let child = try ChildProcess(program, arguments, environment: environment)
     let exit = await child.exit(within: bound)
