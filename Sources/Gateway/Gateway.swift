@@ -127,7 +127,9 @@ package struct Gateway: Sendable {
             Loop { await runAll(deliveries) { await $0.run() } },
             api,
             BusesService(buses: buses, time: time, logger: logger),
-            LifeSigns(check: HeartbeatCheck(heartbeats), state: state, notifier: notifier, time: time, logger: logger),
+            LifeSigns(
+                watchdog: Watchdog(hearts: { heartbeats }, notifier: notifier, time: time, logger: logger), state: state,
+                notifier: notifier, time: time),
         ]
         // A service that fails stops the others in order, so that nothing in hand is lost.
         var group = ServiceGroupConfiguration(
@@ -155,12 +157,7 @@ package struct Gateway: Sendable {
     }
 
     private var heartbeats: [Heartbeat] {
-        let buses = buses.map { bus in
-            // A visit may run into its timeout, be read block by block, synchronise the line, or wait for a name server.
-            Heartbeat(name: "bus \(bus.description.name)", patience: Bus.longestWait + bus.description.timeout * 8 + .seconds(300)) {
-                bus.heartbeat
-            }
-        }
+        let buses = buses.map { Heartbeat(of: $0) }
         let journal = Heartbeat(name: "journal", patience: .seconds(60)) { [journal] in journal.heartbeat }
         let deliveries = zip(configuration.outputs, deliveries).map { output, delivery in
             Heartbeat(name: "output \(output.name)", patience: .zero) { [time] in
