@@ -41,15 +41,12 @@ install_packages() {
 
 build_packages=(pkg-config libstdc++-12-dev libmodbus-dev libsqlite3-dev libtomlplusplus-dev zlib1g-dev)
 
-# The programs as they are shipped: release, the Swift runtime linked in; meterctl is meterd by another name. Leaves their folder in
-# $programs.
+# The programs as they are shipped: release, the Swift runtime linked in (Package.swift says how). Leaves their folder in $programs.
 build_programs() {
     cd "$top"
-    local flags=(-c release --static-swift-stdlib -Xlinker --no-export-dynamic --scratch-path .build-release)
     local product
-    for product in meterd metersim; do
-        swift build "${flags[@]}" --product "$product" || fail "building $product failed; see above"
+    for product in meterd meterctl metersim; do
+        swift build -c release --product "$product" || fail "building $product failed; see above"
     done
-    programs=$(swift build "${flags[@]}" --show-bin-path)
-    ln -sf meterd "$programs/meterctl"
+    programs=$(swift build -c release --show-bin-path)
 }
