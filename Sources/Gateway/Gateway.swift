@@ -156,7 +156,9 @@ package struct Gateway: Sendable {
             BusesService(parts: parts, time: time, logger: logger),
             // Nothing comes or goes any more once the stop begins.
             reloader,
-            LifeSigns(hearts: { heartbeats }, state: state, notifier: notifier, time: time, logger: logger),
+            LifeSigns(
+                watchdog: Watchdog(hearts: { heartbeats }, notifier: notifier, time: time, logger: logger), state: state,
+                notifier: notifier, time: time),
         ]
         // A service that fails stops the others in order, so that nothing in hand is lost.
         var group = ServiceGroupConfiguration(

@@ -117,19 +117,17 @@ struct LifeSigns: Service {
     /// The status line is renewed this often even where no watchdog asks.
     static let statusInterval: Duration = .seconds(10)
 
-    /// The loops that must turn now: a reload changes them.
-    let hearts: @Sendable () -> [Heartbeat]
+    let watchdog: Watchdog
     let state: GatewayState
     let notifier: ServiceNotifier
     let time: any TimeSource
-    let logger: Logger
 
     func run() async throws {
         notifier.ready()
         // Apart: looking at the state asks the store, and a slow disk must not look like a hang.
         await cancelWhenGracefulShutdown {
             await withTaskGroup(of: Void.self) { group in
-                group.addTask { await beat() }
+                group.addTask { await watchdog.run() }
                 group.addTask { await describe() }
             }
         }
@@ -141,23 +139,6 @@ struct LifeSigns: Service {
             // Looking also dates the problems that no part keeps a date of.
             notifier.status(await state.line())
             try? await time.sleep(until: time.uptime() + LifeSigns.statusInterval)
-        }
-    }
-
-    private func beat() async {
-        // Twice in each interval the manager allows.
-        let interval = min(notifier.watchdogInterval.map { $0 / 2 } ?? LifeSigns.statusInterval, LifeSigns.statusInterval)
-        var wasStuck: [String] = []
-        while !Task.isCancelled {
-            let stuck = HeartbeatCheck(hearts()).stuck(at: time.uptime())
-            if stuck.isEmpty {
-                notifier.alive()
-            } else if stuck != wasStuck {
-                let names = stuck.joined(separator: ", ")
-                logger.critical("a loop stands still; the watchdog is no longer fed", metadata: ["loops": "\(names)"])
-            }
-            wasStuck = stuck
-            try? await time.sleep(until: time.uptime() + interval)
         }
     }
 }

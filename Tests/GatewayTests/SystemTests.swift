@@ -9,30 +9,15 @@ import Testing
 
 @Suite struct ServiceNotifierTests {
     @Test func theManagerHearsReadyStatusAndSignsOfLife() throws {
-        let folder = try TemporaryFolder.make("notify")
-        let path = folder + "/notify.sock"
-        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
-        let bound = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
-        }
-        #expect(bound == 0)
-        let notifier = ServiceNotifier(environment: ["NOTIFY_SOCKET": path, "WATCHDOG_USEC": "30000000"])
+        let manager = try NotifySocket()
+        let notifier = ServiceNotifier(environment: ["NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "30000000"])
         #expect(notifier.watchdogInterval == .seconds(30))
         notifier.ready()
         notifier.status("polling 3 devices")
         notifier.alive()
         notifier.reloading()
         notifier.stopping()
-        var heard: [String] = []
-        var buffer = [UInt8](repeating: 0, count: 256)
-        for _ in 0..<5 {
-            let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
-            heard.append(String(decoding: buffer.prefix(max(0, count)), as: UTF8.self))
-        }
+        let heard = manager.heard()
         // The manager wants to know since when, by its own clock.
         let since = heard[3].split(separator: "=").last.flatMap { Int64($0) }
         #expect(heard[3].hasPrefix("RELOADING=1\nMONOTONIC_USEC=") && since.map { $0 > 0 } == true)

@@ -19,12 +19,7 @@ struct Lineup: Sendable {
 
     /// The loops that must turn: these buses and outputs.
     func heartbeats(_ time: any TimeSource) -> [Heartbeat] {
-        let buses = buses.map { bus in
-            // A visit may run into its timeout, be read block by block, synchronise the line, or wait for a name server.
-            Heartbeat(name: "bus \(bus.description.name)", patience: Bus.longestWait + bus.description.timeout * 8 + .seconds(300)) {
-                bus.heartbeat
-            }
-        }
+        let buses = buses.map { Heartbeat(of: $0) }
         let deliveries = zip(configuration.outputs, deliveries).map { output, delivery in
             Heartbeat(name: "output \(output.name)", patience: .zero) {
                 delivery.status.isAlive(at: time.uptime()) ? time.uptime() : delivery.status.heartbeat
