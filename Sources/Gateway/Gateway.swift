@@ -85,7 +85,8 @@ package struct Gateway: Sendable {
 
     static func limits(_ journal: Configuration.Journal) -> StoreLimits {
         StoreLimits(
-            retention: journal.retention, sizeLimit: journal.sizeLimit, undatedHold: journal.undatedHold, sendsUndated: journal.sendsUndated)
+            retention: journal.retention, sizeLimit: journal.sizeLimit, undatedHold: journal.undatedHold, sendsUndated: journal.sendsUndated
+        )
     }
 
     private static func buses(

@@ -6,7 +6,8 @@ import Simulators
 import Testing
 
 /// Any profile's simulated device, read as a real one is: plan, TCP, decoder.
-@Suite struct ProfiledDeviceTests {
+/// One after the other: all at once they would take the descriptors that libmodbus can serve.
+@Suite(.serialized) struct ProfiledDeviceTests {
     private static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appending(path: "profiles").path
 
