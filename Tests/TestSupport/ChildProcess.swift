@@ -66,8 +66,12 @@ package final class ChildProcess: @unchecked Sendable {
     }
 
     deinit {
-        signal(SIGKILL)
-        _ = poll()
+        // To the very end: the monitor of `processExitsWith` goes round and round for ever over a child that is dead and not waited for.
+        if poll() == nil {
+            kill(processID, SIGKILL)
+            var status: Int32 = 0
+            while waitpid(processID, &status, 0) < 0, errno == EINTR {}
+        }
         pthread_mutex_destroy(lock)
         lock.deallocate()
     }
