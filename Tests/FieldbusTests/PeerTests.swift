@@ -7,6 +7,7 @@ import Testing
 /// Our readers on a server that is not ours, over TCP and over a serial line: both must mean the same by the same bytes.
 @Suite struct PeerTests {
     private static let python = "/usr/bin/python3"
+    private static let socat = "/usr/bin/socat"
     private static let script = Products.repository + "/Tests/peers/pymodbus_server.py"
 
     private static func hasPymodbus() async -> Bool {
@@ -14,7 +15,7 @@ import Testing
         return found?.exit == .code(0)
     }
 
-    private static func hasSocat() async -> Bool { (try? await runToEnd("socat", ["-V"]))?.exit == .code(0) }
+    private static func hasSocat() async -> Bool { (try? await runToEnd(socat, ["-V"]))?.exit == .code(0) }
 
     /// The registers of the script, as a profile: every width, both signs, both word orders, floats and a text.
     private func profile(_ table: RegisterTable) throws -> Profile {
@@ -87,7 +88,7 @@ import Testing
         let folder = try TemporaryFolder.make("peer")
         defer { TemporaryFolder.remove(folder) }
         // Both ends raw: what goes into one comes out of the other.
-        let cable = try ChildProcess("socat", ["-d", "-d", "pty,raw,echo=0,link=\(folder)/a", "pty,raw,echo=0,link=\(folder)/b"])
+        let cable = try ChildProcess(Self.socat, ["-d", "-d", "pty,raw,echo=0,link=\(folder)/a", "pty,raw,echo=0,link=\(folder)/b"])
         _ = try await cable.waitForLine { $0.contains("starting data transfer loop") }
         let server = try ChildProcess(Self.python, [Self.script, "rtu", "\(folder)/a", "19200"])
         let reader = SerialReader(
