@@ -111,10 +111,10 @@ let package = Package(
 
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "HouseTests", dependencies: ["TestSupport"]),
-        .testTarget(name: "MeteringTests", dependencies: ["Metering"]),
+        .testTarget(name: "MeteringTests", dependencies: ["Metering", "TestSupport"]),
         .testTarget(name: "HostTests", dependencies: ["Host"]),
         .testTarget(name: "FieldbusTests", dependencies: ["Fieldbus", "Simulators", "TestSupport"]),
-        .testTarget(name: "StoreTests", dependencies: ["Store", "CSQLite"]),
+        .testTarget(name: "StoreTests", dependencies: ["Store", "CSQLite", "TestSupport"]),
         .testTarget(name: "UplinkTests", dependencies: ["Uplink", "Store", "Simulators", "CMosquitto", "TestSupport"]),
         .testTarget(name: "SimulatorsTests", dependencies: ["Simulators", "CModbus", "TestSupport"]),
         .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Simulators", "Store", "Uplink", "TestSupport"]),

@@ -19,7 +19,7 @@ extension EndToEndTests {
             try await works.wait { $0.journal.lastSeq > 0 && $0.devices.allSatisfy { $0.pollsOK > 0 } }
             let seed = UInt64.random(in: 0 ..< .max)
             print("reloads with seed \(seed)")
-            var chance = Chance(seed: seed)
+            var chance = SeededGenerator(seed: seed)
             var counters = 0
             for round in 1...50 {
                 let text = try works.write(Works.Variant(&chance))
@@ -72,22 +72,6 @@ extension EndToEndTests {
     }
 }
 
-/// Numbers that look random and are the same for the same seed.
-private struct Chance: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    /// SplitMix64.
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
-
 /// A daemon with four buses and two outputs, whose other ends stand in this process so that they can be counted.
 private final class Works {
     struct Variant {
@@ -101,7 +85,7 @@ private final class Works {
 
         private init() {}
 
-        init(_ chance: inout Chance) {
+        init(_ chance: inout SeededGenerator) {
             period = [100, 150, 200].randomElement(using: &chance) ?? 100
             hasSecond = Bool.random(using: &chance)
             units = Int.random(in: 1...3, using: &chance)

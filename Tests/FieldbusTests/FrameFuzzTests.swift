@@ -2,6 +2,7 @@ import Fieldbus
 import Glibc
 import Host
 import Metering
+import TestSupport
 import Testing
 
 /// Frames that chance has spoiled, thrown at the readers over real sockets.
@@ -25,7 +26,7 @@ import Testing
         return (0..<count).map { UInt16(bytes[9 + 2 * $0]) << 8 | UInt16(bytes[10 + 2 * $0]) }
     }
 
-    private static func spoil(_ frame: [UInt8], _ random: inout SplitMix) -> [UInt8] {
+    private static func spoil(_ frame: [UInt8], _ random: inout SeededGenerator) -> [UInt8] {
         var bytes = frame
         for _ in 0..<Int.random(in: 1...2, using: &random) {
             guard !bytes.isEmpty else { break }
@@ -47,7 +48,7 @@ import Testing
 
     @Test func noSpoiledFrameOverTCPIsTakenForAnAnswer() async throws {
         print("frame fuzz over TCP: seed \(Self.seed)")
-        let random = Lock(SplitMix(state: Self.seed))
+        let random = Lock(SeededGenerator(seed: Self.seed))
         let sent = Lock<[(WireRequest, [UInt8])]>([])
         let device = WireDevice { request, _ in
             let frame = request.tcp(request.goodPDU)
@@ -78,7 +79,7 @@ import Testing
     /// RTU has a checksum but no transaction id: what is accepted must be what stands in the registers that were asked for.
     @Test func noSpoiledFrameOverRTUIsTakenForAnAnswer() async throws {
         print("frame fuzz over RTU: seed \(Self.seed)")
-        let random = Lock(SplitMix(state: Self.seed))
+        let random = Lock(SeededGenerator(seed: Self.seed))
         let device = WireDevice { request, _ in
             let body = [request.unit] + request.goodPDU
             return random.withLock { random in

@@ -1,4 +1,5 @@
 import Metering
+import TestSupport
 import Testing
 
 @testable import Fieldbus
@@ -29,7 +30,7 @@ import Testing
     /// A device that answers in order, late or never, as chance has it. Whatever happens, an answer that is accepted is the answer to
     /// the request just sent, and a request is sent only when nothing older could be taken for its answer.
     @Test func noReplyIsEverTakenForAnother() {
-        var random = SplitMix(state: 11)
+        var random = SeededGenerator(seed: 11)
         for _ in 0..<5000 {
             var replies = LateReplies()
             var queue: [(id: Int, shape: ReplyShape)] = []

@@ -27,18 +27,6 @@ final class ManualTime: TimeSource {
     }
 }
 
-/// A small, fast, seeded generator: a failing case can be run again.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
-
 func point(_ address: UInt16, _ count: UInt16 = 1, _ pointClass: PointClass = .live, scale: UInt16? = nil) -> PointDefinition {
     point(.holding, address, count, pointClass, scale: scale)
 }

@@ -1,5 +1,6 @@
 import Host
 import Metering
+import TestSupport
 import Testing
 
 @testable import Fieldbus
@@ -66,7 +67,7 @@ import Testing
     /// One request in five is lost.
     @Test func noisyLineLosesNoMoreThanWhatIsLostOnIt() async throws {
         let map = profile([point(.holding, 0, 2), point(.input, 0, 2)])
-        let random = Lock(SplitMix(state: 5))
+        let random = Lock(SeededGenerator(seed: 5))
         let result = try await ScriptedBus.run([ScriptedBus.device("main", 1, map)], polls: 3000) { block, _, _ in
             Self.reply(block, unless: random.withLock { Int.random(in: 0..<5, using: &$0) } == 0)
         }

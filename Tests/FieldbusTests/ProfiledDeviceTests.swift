@@ -3,6 +3,7 @@ import FoundationEssentials
 import Host
 import Metering
 import Simulators
+import TestSupport
 import Testing
 
 /// Any profile's simulated device, read as a real one is: plan, TCP, decoder.
@@ -66,7 +67,7 @@ import Testing
 
     @Test(arguments: names) func whatWasSetIsWhatIsRead(_ name: String) async throws {
         let profile = try Self.load(name)
-        var random = SplitMix(state: 20_261_124)
+        var random = SeededGenerator(seed: 20_261_124)
         // Values that registers of these points can hold exactly: a thousand steps, more or less.
         let plain = profile.points.filter {
             $0.scaleRegister == nil && $0.terms.isEmpty && $0.ratios.isEmpty && $0.map.isEmpty && $0.signFlag == nil && $0.mask == nil

@@ -1,5 +1,6 @@
 import Fieldbus
 import Metering
+import TestSupport
 import Testing
 
 /// What holds for the read plan of any map: with parts, terms, sign flags and ratios in all tables, with forbidden runs and windows, and on
@@ -32,7 +33,7 @@ import Testing
         }
     }
 
-    private func random(_ random: inout SplitMix) -> Map {
+    private func random(_ random: inout SeededGenerator) -> Map {
         func block(_ table: RegisterTable, near base: Int, _ count: Int) -> Block {
             Block(table, UInt16(max(0, base + Int.random(in: -12...12, using: &random))), count: UInt16(count))
         }
@@ -60,13 +61,13 @@ import Testing
         return Map(points: points, limits: limits)
     }
 
-    private func plan(_ map: Map, _ random: inout SplitMix) -> ReadPlan {
+    private func plan(_ map: Map, _ random: inout SeededGenerator) -> ReadPlan {
         let profile = Profile(name: "t", version: 1, vendor: "t", models: [], source: "test", limits: map.limits, points: map.points)
         return ReadPlan(profile: profile, cost: Bool.random(using: &random) ? .tcp() : .serial(SerialFormat(baud: 9600)))
     }
 
     @Test func anyMapIsReadInFullAndNothingElseIs() {
-        var random = SplitMix(state: Self.seed)
+        var random = SeededGenerator(seed: Self.seed)
         for round in 0..<600 {
             let map = self.random(&random)
             let due: Set<PointClass> = Bool.random(using: &random) ? [.live] : Set(PointClass.allCases)
@@ -89,7 +90,7 @@ import Testing
 
     /// The device refuses up to three registers: all that can be had without them is still read, and what is lost is named.
     @Test func whatADeviceRefusesIsReadRoundAndNamed() {
-        var random = SplitMix(state: Self.seed)
+        var random = SeededGenerator(seed: Self.seed)
         for round in 0..<60 {
             let map = self.random(&random)
             let due = Set(PointClass.allCases)

@@ -1,4 +1,5 @@
 import Metering
+import TestSupport
 import Testing
 
 @testable import Fieldbus
@@ -70,7 +71,7 @@ import Testing
     }
 
     @Test func everyMapIsCoveredExactlyAndWithinItsLimits() {
-        var random = SplitMix(state: 7)
+        var random = SeededGenerator(seed: 7)
         for round in 0..<3000 {
             let border = UInt16.random(in: 20...200, using: &random)
             let windows = Bool.random(using: &random) ? [] : [Block(.holding, border, count: UInt16.random(in: 5...40, using: &random))]

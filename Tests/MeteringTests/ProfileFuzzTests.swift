@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import Metering
+import TestSupport
 import Testing
 
 /// Profiles and registers that chance has spoiled. `METERD_FUZZ=50` makes it fifty times as long.

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Metering
+import TestSupport
 import Testing
 
 /// What holds for every shipped profile.

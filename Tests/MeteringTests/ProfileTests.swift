@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Metering
+import TestSupport
 import Testing
 
 /// The shipped profiles, read from the repository.

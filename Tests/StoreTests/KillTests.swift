@@ -1,6 +1,7 @@
 import Glibc
 import Host
 import Metering
+import TestSupport
 import Testing
 
 @testable import Store
@@ -65,16 +66,7 @@ private struct Told {
 }
 
 @Sendable private func liveAndDie(in path: String, microseconds: UInt32) async throws {
-    // A process that may be anywhere when the time has come.
-    var thread = pthread_t()
-    let time = UnsafeMutableRawPointer(bitPattern: UInt(microseconds))
-    pthread_create(
-        &thread, nil,
-        { time in
-            usleep(UInt32(UInt(bitPattern: time)))
-            kill(getpid(), SIGKILL)
-            return nil
-        }, time)
+    killThisProcess(after: microseconds)
     let told = open(path + "/told", O_WRONLY | O_CREAT | O_APPEND, 0o600)
     func tell(_ line: String) {
         let bytes = Array((line + "\n").utf8)

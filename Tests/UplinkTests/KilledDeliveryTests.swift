@@ -4,6 +4,7 @@ import Host
 import Logging
 import Metering
 import Store
+import TestSupport
 import Testing
 import Uplink
 
@@ -14,7 +15,7 @@ import Uplink
 struct KilledDeliveryTests {
     @Test(arguments: 1...4) func aKilledDeliveryLosesNothingAndRepeatsOnlyWholeBatches(_ plant: Int) async throws {
         print("delivery kills of plant \(plant) with seed \(plant * 7919)")
-        var generator = SplitMix(state: UInt64(plant * 7919))
+        var generator = SeededGenerator(seed: UInt64(plant * 7919))
         let directory = "/tmp/meterd-killed-\(getpid())-\(UInt64.random(in: 0 ... .max))"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
@@ -80,15 +81,7 @@ private func delivery(_ store: Store, _ upstream: any Upstream) async -> Deliver
 }
 
 @Sendable private func liveAndDie(in directory: String, microseconds: UInt32, seed: UInt64) async throws {
-    // A process that may be anywhere when the time has come.
-    var thread = pthread_t()
-    pthread_create(
-        &thread, nil,
-        { time in
-            usleep(UInt32(UInt(bitPattern: time)))
-            kill(getpid(), SIGKILL)
-            return nil
-        }, UnsafeMutableRawPointer(bitPattern: UInt(microseconds)))
+    killThisProcess(after: microseconds)
     let time = SystemTime()
     let store = try await Store.open(directory: directory, outputs: ["park"], time: time, logger: silent)
     let entry = try await store.adopt(Plant.entry)
@@ -125,12 +118,12 @@ private struct ShortTime: TimeSource {
 private final class Notebook: Upstream {
     private let directory: String
     private let odds: Int
-    private let generator: Lock<SplitMix>
+    private let generator: Lock<SeededGenerator>
 
     init(_ directory: String, dyingOneIn odds: Int, seed: UInt64) {
         self.directory = directory
         self.odds = odds
-        generator = Lock(SplitMix(state: seed))
+        generator = Lock(SeededGenerator(seed: seed))
     }
 
     func send(_ batch: Batch) async -> Settlement {
@@ -178,16 +171,5 @@ private struct Told {
             default: break
             }
         }
-    }
-}
-
-/// Random numbers that are the same on every machine.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = (state ^ state >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
     }
 }
