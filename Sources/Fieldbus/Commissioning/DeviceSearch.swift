@@ -8,8 +8,10 @@ package struct DeviceFinding: Hashable, Sendable {
     package var sunSpecBase: UInt16?
     package var sunSpecModels: [SunSpecWalk.Model] = []
     package var sunSpecIdentity: SunSpecIdentity?
-    /// Names of the profiles whose every check holds, the one with the most checks first.
-    package var profiles: [String] = []
+    /// The profiles whose every check holds, the one with the most checks first.
+    package var fitting: [Profile] = []
+    /// Their names.
+    package var profiles: [String] { fitting.map(\.name) }
     package var requests = 0
     package var time: Timestamp
 }
@@ -19,12 +21,12 @@ package struct DeviceSearch {
     /// The first question: the register that most devices have, or refuse with an exception, which tells as much.
     static let presence = Block(.holding, 0, count: 1)
 
-    private let profiles: [Profile]
+    private let profiles: () -> [Profile]
     private let ask: (Block) async throws(GuestError) -> Visit
 
-    /// - Parameter profiles: those with identity checks take part.
-    package init(profiles: [Profile], ask: @escaping (Block) async throws(GuestError) -> Visit) {
-        self.profiles = profiles.filter { !$0.identity.isEmpty }
+    /// - Parameter profiles: those with identity checks take part. Looked up once the unit has answered: most units of a scan do not.
+    package init(profiles: @autoclosure @escaping () -> [Profile], ask: @escaping (Block) async throws(GuestError) -> Visit) {
+        self.profiles = profiles
         self.ask = ask
     }
 
@@ -61,7 +63,7 @@ package struct DeviceSearch {
     private func match(_ finding: inout DeviceFinding) async throws(GuestError) {
         var known: [Block: BlockAnswer] = [:]
         var fitting: [Profile] = []
-        for profile in profiles {
+        for profile in profiles() where !profile.identity.isEmpty {
             var answers: [BlockAnswer] = []
             for check in profile.identity {
                 if known[check.block] == nil {
@@ -72,7 +74,7 @@ package struct DeviceSearch {
             }
             if answers.count == profile.identity.count, profile.identifies(answers) { fitting.append(profile) }
         }
-        finding.profiles = fitting.sorted { ($1.identity.count, $0.name) < ($0.identity.count, $1.name) }.map(\.name)
+        finding.fitting = fitting.sorted { ($1.identity.count, $0.name) < ($0.identity.count, $1.name) }
     }
 
     private func outcome(_ block: Block, _ finding: inout DeviceFinding) async throws(GuestError) -> BlockAnswer.Outcome {

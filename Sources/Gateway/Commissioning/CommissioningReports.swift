@@ -124,7 +124,7 @@ package struct IdentifyReport: Hashable, Sendable, Decodable {
     package var profiles: [Fit]
     package var requests: Int
 
-    init(bus: String, unit: Int, device: String?, finding: DeviceFinding, profiles: [Profile]) {
+    init(bus: String, unit: Int, device: String?, finding: DeviceFinding) {
         self.bus = bus
         self.unit = unit
         self.device = device
@@ -136,7 +136,7 @@ package struct IdentifyReport: Hashable, Sendable, Decodable {
                 version: finding.sunSpecIdentity?.version, serial: finding.sunSpecIdentity?.serial,
                 models: finding.sunSpecModels.map { Int($0.id) })
         }
-        self.profiles = profiles.map { Fit(profile: $0.name, vendor: $0.vendor, models: $0.models) }
+        profiles = finding.fitting.map { Fit(profile: $0.name, vendor: $0.vendor, models: $0.models) }
         requests = finding.requests
     }
 

@@ -55,14 +55,12 @@ package struct Commissioner: CommissioningView {
 
     package func identify(_ target: BusTarget) async throws(CommissioningError) -> IdentifyReport {
         let (bus, unit) = try place(of: target)
-        let profiles = identifiableProfiles()
-        let search = DeviceSearch(profiles: profiles) { block throws(GuestError) in try await bus.ask(block, unit: unit) }
+        let search = DeviceSearch(profiles: profiles()) { block throws(GuestError) in try await bus.ask(block, unit: unit) }
         let finding: DeviceFinding
         do { finding = try await search.run() } catch { throw CommissioningError(error) }
         let configured = configuration.devices.first { $0.bus == bus.description.name && $0.unit == unit }
         return IdentifyReport(
-            bus: bus.description.name, unit: Int(unit), device: configured?.name, finding: finding,
-            profiles: finding.profiles.compactMap { name in profiles.first { $0.name == name } })
+            bus: bus.description.name, unit: Int(unit), device: configured?.name, finding: finding)
     }
 
     private func place(of target: BusTarget) throws(CommissioningError) -> (Bus, UInt8) {
@@ -84,12 +82,12 @@ package struct Commissioner: CommissioningView {
         return bus
     }
 
-    /// Shipped and own profiles that say how their devices are known. Faulty files were reported at start, or are of no device.
-    private func identifiableProfiles() -> [Profile] {
+    /// Shipped and own profiles. Faulty files were reported at start, or are of no device.
+    private func profiles() -> [Profile] {
         var library = ProfileLibrary(path: configuration.gateway.profilePath)
         return library.names.compactMap { name in
             guard case .found(let profile, _) = library.profile(name, log: TomlReader.ProblemLog()) else { return nil }
-            return profile.identity.isEmpty ? nil : profile
+            return profile
         }
     }
 }
