@@ -134,14 +134,8 @@ final class ExportTarget {
 
     func write(_ bytes: [UInt8]) throws {
         guard file != nil else { return Standard.output.write(bytes) }
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count > 0 {
-                rest = rest.dropFirst(count)
-            } else if errno != EINTR {
-                throw Failure.failed("\(part) cannot be written: \(String(cString: strerror(errno)))")
-            }
+        guard Standard.write(bytes, to: descriptor) else {
+            throw Failure.failed("\(part) cannot be written: \(String(cString: strerror(errno)))")
         }
     }
 

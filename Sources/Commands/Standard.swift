@@ -17,15 +17,21 @@ struct Standard: Sendable {
     /// Writes all of it. Where nobody reads any more (`meterctl readings --watch | head`), the program ends: SIGPIPE is ignored by the
     /// HTTP library.
     func write(_ bytes: [UInt8]) {
+        if !Standard.write(bytes, to: descriptor) { Glibc.exit(ExitCode.failure.rawValue) }
+    }
+
+    /// Writes all of it to a descriptor; false when that cannot be done, and `errno` says why.
+    static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count > 0 {
                 rest = rest.dropFirst(count)
             } else if errno != EINTR {
-                Glibc.exit(ExitCode.failure.rawValue)
+                return false
             }
         }
+        return true
     }
 
     var isTerminal: Bool { isatty(descriptor) == 1 }

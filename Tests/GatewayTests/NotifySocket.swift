@@ -1,3 +1,4 @@
+import Gateway
 import Glibc
 import TestSupport
 
@@ -11,12 +12,8 @@ final class NotifySocket {
         folder = try TemporaryFolder.make("notify")
         path = folder + "/notify.sock"
         descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
-        let bound = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
-        }
+        let descriptor = descriptor
+        let bound = UnixAddress(path).map { $0.with { bind(descriptor, $0, $1) } } ?? -1
         guard bound == 0 else { throw ChildProcess.SpawnError(description: "bind \(path): \(String(cString: strerror(errno)))") }
     }
 

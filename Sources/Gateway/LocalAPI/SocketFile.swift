@@ -11,21 +11,11 @@ package enum SocketFile {
     /// Tries to connect. Returns 0 when somebody listens, else the errno: ENOENT no file, ECONNREFUSED nobody behind it, EACCES no right
     /// to it, EAGAIN somebody listens but is busy, ENAMETOOLONG.
     package static func probe(_ path: String) -> Int32 {
-        guard path.utf8.count <= pathBytesLimit else { return ENAMETOOLONG }
+        guard let address = UnixAddress(path) else { return ENAMETOOLONG }
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return errno }
         defer { close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { room in
-            room.copyBytes(from: path.utf8)
-        }
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        return result == 0 ? 0 : errno
+        return address.with { connect(descriptor, $0, $1) } == 0 ? 0 : errno
     }
 
     /// Checks that a socket can be made at this path; a socket that nobody listens on may stand there, the server will replace it.
