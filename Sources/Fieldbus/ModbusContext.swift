@@ -85,14 +85,11 @@ final class ModbusContext {
         }
         guard failure != 0 else { return }
         close()
-        let reason = String(cString: strerror(failure))
+        let cure = "leave rs485 out for an adapter that switches alone"
+        let text = direction == .driver ? "cannot switch RS-485 by itself" : "has no RTS wire to switch by"
+        let other = direction == .driver ? "use rs485 = \"rts\", or " : ""
         throw BusError(
-            .directionRefused,
-            direction == .driver
-                ? "\(path): its driver cannot switch RS-485 by itself (\(reason)); use rs485 = \"rts\", or leave rs485 out for an adapter that "
-                    + "switches alone"
-                : "\(path): its driver has no RTS wire to switch by (\(reason)); leave rs485 out for an adapter that switches alone",
-            cause: failure)
+            .directionRefused, "\(path): its driver \(text) (\(String(cString: strerror(failure)))); \(other)\(cure)", cause: failure)
     }
 
     /// Takes over a connected socket, which must be below `descriptorLimit`.

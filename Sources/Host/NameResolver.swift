@@ -3,9 +3,9 @@ import Metering
 
 /// Turns the name of a host into addresses, and never holds up who asks for longer than its patience.
 ///
-/// getaddrinfo(3) blocks for as long as the system's resolver likes, half a minute and more when a name server is gone, and cannot be broken
-/// off. So each lookup runs on a thread of its own, one for a name at a time. Who asks waits a moment and is then told that the lookup still
-/// goes on; what it brings in the end is kept for whoever asks next. Addresses in digits need no lookup.
+/// getaddrinfo(3) blocks for as long as the system's resolver likes, half a minute and more when a name server is gone, and cannot be
+/// broken off. So each lookup runs on a thread of its own, one for a name at a time. Who asks waits a moment and is then told that the
+/// lookup still goes on; what it brings in the end is kept for whoever asks next. Addresses in digits need no lookup.
 package final class NameResolver: Sendable {
     package static let shared = NameResolver()
 

@@ -37,7 +37,8 @@ package struct BusForecast: Hashable, Sendable {
             })
     }
 
-    /// `line-1: live = "1s" of d1, d2, d3 and 27 more cannot be met: one round takes 2.5 s, 60 % of the polls would be skipped; live = "3s" fits`
+    /// `line-1: live = "1s" of d1, d2, d3 and 27 more cannot be met, 60 % of the polls would be skipped: the bus would be busy 248 % of the
+    /// time, one round takes 2.5 s; live = "3s" fits`
     private static func warning(_ unmet: BusBudget.Unmet, _ budget: BusBudget) -> String {
         let key = unmet.pointClass.rawValue
         let shown = unmet.devices.count > namesShown + 1 ? namesShown : unmet.devices.count

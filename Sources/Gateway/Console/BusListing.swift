@@ -59,10 +59,11 @@ package struct BusListing: Sendable {
 
     /// `expected: 6.0 requests and 318 bytes a second, 2.5 s for a round, 2.5 s for the counters of a quarter hour`
     package static func forecast(_ budget: BudgetReport) -> String {
+        let requests = ExactDecimal(rounding: budget.requestsPerSecond, places: 1)
+        let bytes = ExactDecimal(rounding: budget.bytesPerSecond, places: 0)
+        let round = Humanize.milliseconds(budget.roundMilliseconds)
         let sweep = budget.sweepMilliseconds.map { ", \(Humanize.milliseconds($0)) for the counters of a quarter hour" } ?? ""
-        return "expected: \(ExactDecimal(rounding: budget.requestsPerSecond, places: 1)) requests and "
-            + "\(ExactDecimal(rounding: budget.bytesPerSecond, places: 0)) bytes a second, \(Humanize.milliseconds(budget.roundMilliseconds)) "
-            + "for a round\(sweep)"
+        return "expected: \(requests) requests and \(bytes) bytes a second, \(round) for a round\(sweep)"
     }
 }
 
