@@ -14,6 +14,10 @@ actor WireServer {
         case bytes([UInt8])
         /// Nothing, until the client gives up.
         case hang
+        /// Nothing, and the connection is closed, the request being read.
+        case hangUp
+        /// What this says to each request.
+        case rule(@Sendable (Request) -> Reply)
 
         static func status(_ status: String, headers: [String] = [], body: String = "") -> Reply {
             let head = ["HTTP/1.1 \(status)", "Content-Length: \(body.utf8.count)", "Connection: close"] + headers
@@ -76,15 +80,21 @@ actor WireServer {
             if connection < 0 { break }
             if let request = receive(connection) {
                 seen.withLock { $0.append(request) }
-                switch reply {
-                case .bytes(let bytes): _ = send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL))
-                case .hang: while read(connection) != nil {}
-                }
+                answer(request, reply, on: connection)
             }
             shutdown(connection, Int32(SHUT_WR))
             close(connection)
         }
         close(listener)
+    }
+
+    private func answer(_ request: Request, _ reply: Reply, on connection: Int32) {
+        switch reply {
+        case .bytes(let bytes): _ = send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        case .hang: while read(connection) != nil {}
+        case .hangUp: break
+        case .rule(let rule): answer(request, rule(request), on: connection)
+        }
     }
 
     private func receive(_ connection: Int32) -> Request? {

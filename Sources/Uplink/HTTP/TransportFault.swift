@@ -22,6 +22,14 @@ enum TransportFault {
         return error.shortDescription == "Unsupported scheme"
     }
 
+    /// The receiver ended the connection over this request, by its will or by dying of it.
+    static func isHangUp(_ error: any Error) -> Bool {
+        if let error = error as? HTTPParserError { return error == .invalidEOFState }
+        if let error = error as? HTTPClientError { return error == .remoteConnectionClosed || error == .uncleanShutdown }
+        let text = String(describing: error)
+        return ["errno: 104", "errno: 32", "inputClosed", "uncleanShutdown"].contains { text.contains($0) }
+    }
+
     private static func clientSentence(_ error: HTTPClientError, _ timeout: Duration) -> String? {
         switch error {
         case .connectTimeout, .getConnectionFromPoolTimeout: "the connection was not made in time"
