@@ -6,6 +6,8 @@ actor WireServer {
     struct Request: Sendable {
         var line: String
         var headers: [String: String]
+        /// The names of all header fields, in lower case, as often as they came.
+        var names: [String]
         var body: [UInt8]
     }
 
@@ -114,8 +116,10 @@ actor WireServer {
         guard let bodyStart else { return nil }
         let lines = String(decoding: bytes[..<(bodyStart - 4)], as: UTF8.self).split(separator: "\r\n").map(String.init)
         var headers: [String: String] = [:]
+        var names: [String] = []
         for line in lines.dropFirst() {
             guard let colon = line.firstIndex(of: ":") else { continue }
+            names.append(line[..<colon].lowercased())
             headers[line[..<colon].lowercased()] = String(line[line.index(after: colon)...].drop { $0 == " " })
         }
         let length = headers["content-length"].flatMap { Int($0) } ?? 0
@@ -123,7 +127,7 @@ actor WireServer {
             guard let more = read(connection) else { return nil }
             bytes += more
         }
-        return Request(line: lines.first ?? "", headers: headers, body: Array(bytes[bodyStart...]))
+        return Request(line: lines.first ?? "", headers: headers, names: names, body: Array(bytes[bodyStart...]))
     }
 
     private func read(_ connection: Int32) -> [UInt8]? {

@@ -159,7 +159,8 @@ package actor HTTPUpstream: Upstream {
     private func unanswered(_ error: any Error) async -> Settlement {
         if let failure = error as? Failure { return .unauthorized(reason: failure.reason) }
         await dropOwn()
-        let sentence = TransportFault.sentence(error, timeout: settings.timeout)
+        var sentence = TransportFault.sentence(error, timeout: settings.timeout)
+        if let proxy = settings.link?.proxy { sentence += " (through the proxy \(proxy.host), port \(proxy.port))" }
         if TransportFault.isConfigurationFault(error) { return .unauthorized(reason: sentence) }
         return .unavailable(reason: sentence, retryAfter: nil)
     }
