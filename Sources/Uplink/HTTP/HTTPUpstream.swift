@@ -106,6 +106,8 @@ package actor HTTPUpstream: Upstream {
         return count
     }
 
+    package func size(of batch: Batch) -> Int { records(of: batch).count }
+
     package func send(_ batch: Batch) async -> Settlement {
         var request = HTTPClientRequest(url: settings.url)
         request.method = .POST
