@@ -13,12 +13,13 @@ package final class Bus: Sendable {
 
     package let description: BusDescription
     package let devices: [DeviceDescription]
-    private let reader: any RegisterReader
+    let reader: any RegisterReader
     private let sink: any PollSink
     let time: any TimeSource
     let guests: GuestDesk
     private let log: BusLog
     private let account: Lock<BusAccount>
+    let budgetCache = Lock<BusBudget?>(nil)
 
     package init(
         _ description: BusDescription, devices: [DeviceDescription], reader: any RegisterReader, sink: any PollSink, time: any TimeSource,
@@ -34,7 +35,14 @@ package final class Bus: Sendable {
         account = Lock(BusAccount(name: description.name, devices: devices, now: time.wall(), uptime: time.uptime()))
     }
 
-    package func status() -> BusStatus { account.withLock { $0.status(at: time.uptime()) } }
+    package func status() -> BusStatus {
+        var status = account.withLock { $0.status(at: time.uptime()) }
+        status.response = timing(unit: nil)?.typical
+        return status
+    }
+
+    /// A device's plan as it is in force; nil before the bus runs.
+    func plan(of device: Int) -> ReadPlan? { account.withLock { $0.plans.isEmpty ? nil : $0.plans[device] } }
 
     /// When the loop last turned.
     package var heartbeat: Uptime { account.withLock { $0.heartbeat } }
@@ -54,6 +62,7 @@ package final class Bus: Sendable {
         let start = time.uptime()
         var plans = devices.map { ReadPlan(profile: $0.profile, cost: BusCost(of: description.address)) }
         warnOfUnreadable(plans)
+        account.withLock { [plans] in $0.plans = plans }
         let closing = description.closesQuarterHours ? plans.indices.map { plans[$0].closingTime() } : []
         var schedule = PollPlan(periods: devices.map(Bus.usefulPeriods), closing: closing, start: start)
         var clock = CachedClock()
@@ -76,7 +85,7 @@ package final class Bus: Sendable {
             }
             switch schedule.next(at: now, wallOffset: .nanoseconds(time.wall().milliseconds * 1_000_000 - now.nanoseconds)) {
             case .wait(let until):
-                if let guest = guests.next(at: now, free: until - now, cost: { cost.time(words: Int($0.count)) }) {
+                if let guest = guests.next(at: now, free: until - now, cost: { cost.time(of: $0) }) {
                     await serve(guest, from: now, &lastAnswers)
                 } else {
                     do { try await doze(from: now, until: min(until, now + Bus.longestWait)) } catch { break }
@@ -120,7 +129,7 @@ package final class Bus: Sendable {
     }
 
     /// Classes that the profile has no point of would only wake the bus.
-    private static func usefulPeriods(_ device: DeviceDescription) -> [PointClass: Duration] {
+    static func usefulPeriods(_ device: DeviceDescription) -> [PointClass: Duration] {
         let present = Set(device.profile.points.map(\.pointClass))
         return device.periods.filter { present.contains($0.key) }
     }
@@ -243,6 +252,7 @@ package final class Bus: Sendable {
         let wasSplit = plan.wasSplit
         let found = plan.learn(from: visit.answers, for: classes, at: visit.uptime)
         for block in found { log.refused(block, device: devices[device].name) }
+        account.withLock { $0.publish(plan, of: device, after: visit) }
         if plan.wasSplit, !wasSplit { log.split(device: devices[device].name) }
     }
 
@@ -252,11 +262,11 @@ package final class Bus: Sendable {
     ) {
         let change = schedule.record(device: device, outcome, classes: classes, unread: unread, at: visit.uptime)
         let reason = outcome == .answered ? nil : (reader as? any FaultExplaining)?.lastError?.sentence ?? Bus.firstFault(of: visit)?.name
-        let skipped = schedule.skipped(of: device)
+        let slots = schedule.slots(of: device)
         let down = outcome == .unreachable || schedule.isSilent
         let refused = plan.refusedPoints.map { devices[device].profile.points[$0].quantity.id }
         let turn = account.withLock { account in
-            account.record(visit, device: device, change: change, skipped: skipped, refused: refused, from: start)
+            account.record(visit, device: device, change: change, slots: slots, refused: refused, from: start)
             return account.turnBus(down: down, answered: outcome == .answered, reason: reason, at: visit.time)
         }
         switch change {

@@ -22,7 +22,7 @@ struct ReadRequest: Hashable, Sendable {
 
     /// All that a reply tells of its request: its function and how many data bytes it has.
     var shape: ReplyShape {
-        ReplyShape(function: block.table.functionCode, dataBytes: block.table.isBits ? (Int(block.count) + 7) / 8 : Int(block.count) * 2)
+        ReplyShape(function: block.table.functionCode, dataBytes: block.dataBytes)
     }
 
     /// The data bytes of a checked reply as words: big endian registers, or one word of 0 or 1 a bit.

@@ -10,7 +10,7 @@ import Metering
 /// nothing late can reach the next request.
 ///
 /// - Source: Modbus Messaging on TCP/IP Implementation Guide V1.0b, 3.1.3 for the header.
-package actor TCPReader: RegisterReader, FaultExplaining, OnThread, DelayKeeping {
+package actor TCPReader: RegisterReader, FaultExplaining, OnThread, ResponseMeasuring, DelayKeeping {
     /// Replies to earlier requests that one request may step over.
     static let staleReplyLimit = 8
 
@@ -20,13 +20,16 @@ package actor TCPReader: RegisterReader, FaultExplaining, OnThread, DelayKeeping
     private let host: String
     private let port: UInt16
     private let timeout: Duration
+    private let resolver: NameResolver
     private let time: any TimeSource
     private let context: ModbusContext?
     private var transaction: UInt16 = 0
-    private var timeouts: ResponseTimeouts
+    nonisolated let timeouts: Lock<ResponseTimeouts>
     private var requests = 0
     private var connectDelay = Duration.zero
     private var failedConnect: BusError?
+    /// A peer that has closed is looked for once a visit: within one, a request that is lost shows it, and is asked again.
+    private var looksForClosing = true
     /// The device may be asked from then on.
     private var quietUntil = Uptime(nanoseconds: 0)
     private nonisolated let error = Lock<BusError?>(nil)
@@ -34,14 +37,17 @@ package actor TCPReader: RegisterReader, FaultExplaining, OnThread, DelayKeeping
     /// - Parameters:
     ///   - name: names the thread.
     ///   - timeout: for connecting, and the ceiling for an answer.
-    package init(name: String, host: String, port: UInt16, timeout: Duration, time: any TimeSource) {
+    package init(
+        name: String, host: String, port: UInt16, timeout: Duration, resolver: NameResolver = .shared, time: any TimeSource
+    ) {
         thread = ThreadExecutor(name: name)
         self.host = host
         self.port = port
         self.timeout = timeout
+        self.resolver = resolver
         self.time = time
         context = ModbusContext.tcp()
-        timeouts = ResponseTimeouts(ceiling: timeout)
+        timeouts = Lock(ResponseTimeouts(ceiling: timeout))
     }
 
     deinit { thread.stop() }
@@ -51,6 +57,7 @@ package actor TCPReader: RegisterReader, FaultExplaining, OnThread, DelayKeeping
     package func read(_ blocks: [Block], unit: UInt8) async -> Visit {
         var failure: BusError?
         let before = requests
+        looksForClosing = true
         var visit = Visit(asking: blocks, time: time) { block in
             let request = ReadRequest(unit: unit, block: block)
             // What a device would say, without troubling it.
@@ -106,10 +113,12 @@ package actor TCPReader: RegisterReader, FaultExplaining, OnThread, DelayKeeping
     /// True when the connection stood already.
     private func connect(_ context: ModbusContext) throws(BusError) -> Bool {
         if context.descriptor >= 0 {
+            guard looksForClosing else { return true }
+            looksForClosing = false
             guard context.peerHasClosed else { return true }
             context.close()
         }
-        context.use(socket: try Connection.open(host: host, port: port, timeout: timeout))
+        context.use(socket: try Connection.open(host: host, port: port, timeout: timeout, resolver: resolver))
         quietUntil = time.uptime() + connectDelay
         return false
     }
@@ -119,19 +128,19 @@ package actor TCPReader: RegisterReader, FaultExplaining, OnThread, DelayKeeping
         requests += 1
         let start = time.uptime()
         try send(request, to: context.descriptor)
-        let deadline = start + timeouts.value(unit: request.unit)
+        let deadline = start + timeouts.withLock { $0.value(unit: request.unit) }
         for _ in 0...TCPReader.staleReplyLimit {
             let left = deadline - time.uptime()
             guard left > .zero else { break }
             switch context.receive(timeout: left) {
             case .frame(let frame):
                 guard let outcome = try check(frame, request) else { continue }
-                timeouts.answered(unit: request.unit, after: time.uptime() - start)
+                timeouts.withLock { $0.answered(unit: request.unit, after: time.uptime() - start) }
                 return outcome
             case .otherUnit:
                 throw BusError(.garbled, "\(subject): an empty frame")
             case .failure(ETIMEDOUT):
-                timeouts.missed(unit: request.unit)
+                timeouts.withLock { $0.missed(unit: request.unit) }
                 throw BusError(.timeout, "\(subject): unit \(request.unit) did not answer in time", cause: ETIMEDOUT)
             case .failure(let number) where number >= MODBUS_ENOBASE:
                 throw BusError(.garbled, "\(subject): \(String(cString: modbus_strerror(number)))", cause: number)
@@ -139,7 +148,7 @@ package actor TCPReader: RegisterReader, FaultExplaining, OnThread, DelayKeeping
                 throw BusError.system(number, on: subject)
             }
         }
-        timeouts.missed(unit: request.unit)
+        timeouts.withLock { $0.missed(unit: request.unit) }
         throw BusError(.timeout, "\(subject): unit \(request.unit) sent only answers to earlier requests")
     }
 

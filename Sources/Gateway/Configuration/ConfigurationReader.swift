@@ -206,6 +206,7 @@ private struct DraftDevice {
     let role: Role?
     let profile: String?
     let invert: Bool
+    let wordOrder: WordOrder?
     var periods: [PointClass: Duration] = [.once: .zero]
 
     init(_ table: TomlReader) {
@@ -215,6 +216,7 @@ private struct DraftDevice {
         profile = table.string("profile", required: true, example: "\"eastron-sdm630\"")
         role = table.choice("role", of: Role.self, required: true)
         invert = table.boolean("invert") ?? false
+        wordOrder = table.choice("word_order", of: WordOrder.self)
         let bounds: ClosedRange<Duration> = .milliseconds(100) ... .seconds(86_400)
         periods[.live] = DraftDevice.period(table, "live", standard: .seconds(1), bounds)
         periods[.slow] = DraftDevice.period(table, "slow", standard: .seconds(60), bounds)
@@ -230,7 +232,14 @@ private struct DraftDevice {
     func resolve(_ library: inout ProfileLibrary, log: TomlReader.ProblemLog, at table: TomlReader) -> Configuration.Device? {
         guard let profile else { return nil }
         switch library.profile(profile, log: log) {
-        case .found(let found, let text):
+        case .found(var found, var text):
+            if let wordOrder {
+                text = Profile.text(text, ordered: wordOrder)
+                do throws(Problems) { found = try Profile(toml: text, file: "\(profile).toml") } catch {
+                    table.problem("word_order", "does not go with profile \"\(profile)\", which says it itself; remove one of them")
+                    return nil
+                }
+            }
             guard let name, let bus, let unit, let role else { return nil }
             return Configuration.Device(
                 name: name, bus: bus, unit: unit, role: role, profile: found, profileText: text, invert: invert, periods: periods)
