@@ -10,6 +10,8 @@ import Metering
 /// - Source: SunSpec Device Information Model Specification V1.1, "Device Discovery"; base addresses in the order of the reference client.
 package struct SunSpecWalk: Hashable, Sendable {
     package static let bases: [UInt16] = [40_000, 0, 50_000]
+    /// The marker and one end marker must fit behind it.
+    package static let lastBase = 65_532
     package static let modelLimit = 64
     static let marker: [UInt16] = [0x5375, 0x6E53]
 

@@ -18,7 +18,8 @@ package struct FoundMap: Hashable, Sendable {
     package init(_ chain: SunSpecChain) throws(MapError) {
         guard let text = SunSpecProfile.text(of: chain) else {
             let models = chain.models.map { String($0.id) }.joined(separator: " ")
-            throw MapError("has a SunSpec map at \(chain.base), but no model of it is known here (models \(models.isEmpty ? "none" : models))")
+            throw MapError(
+                "has a SunSpec map at \(chain.base), but no model of it is known here (models: \(models.isEmpty ? "none" : models))")
         }
         do {
             profile = try Profile(toml: text, file: "sunspec")

@@ -5,7 +5,8 @@ extension SunSpecLayout {
     static let nameplate = SunSpecLayout(
         family: .other,
         rows: [
-            Row("x_sunspec_rated_power_w", 3, .uint16, scale: 4, read: .once), Row("x_sunspec_rated_power_va", 5, .uint16, scale: 6, read: .once),
+            Row("x_sunspec_rated_power_w", 3, .uint16, scale: 4, read: .once),
+            Row("x_sunspec_rated_power_va", 5, .uint16, scale: 6, read: .once),
             Row("x_sunspec_rated_current_a", 12, .uint16, scale: 13, read: .once),
             Row("x_sunspec_rated_storage_wh", 19, .uint16, scale: 20, read: .once),
             Row("x_sunspec_rated_charge_w", 23, .uint16, scale: 24, read: .once),
@@ -18,14 +19,16 @@ extension SunSpecLayout {
         rows: [
             Row("x_sunspec_pv_connected", 2, .uint16, read: .slow), Row("x_sunspec_storage_connected", 3, .uint16, read: .slow),
             Row("x_sunspec_grid_connected", 4, .uint16, read: .slow), Row("energy_active_export", 5, .acc64, "Wh", read: .slow),
-            Row("energy_apparent_export", 9, .acc64, "VAh", read: .slow), Row("insulation_resistance", 44, .uint16, "Ohm", scale: 45, read: .slow),
+            Row("energy_apparent_export", 9, .acc64, "VAh", read: .slow),
+            Row("insulation_resistance", 44, .uint16, "Ohm", scale: 45, read: .slow),
         ])
 
     /// 123.
     static let controls = SunSpecLayout(
         family: .other,
         rows: [
-            Row("inverter_power_limit", 5, .uint16, "%", scale: 23, read: .slow), Row("x_sunspec_power_limit_enabled", 9, .uint16, read: .slow),
+            Row("inverter_power_limit", 5, .uint16, "%", scale: 23, read: .slow),
+            Row("x_sunspec_power_limit_enabled", 9, .uint16, read: .slow),
         ])
 
     /// 124.
@@ -41,7 +44,8 @@ extension SunSpecLayout {
         family: .storage,
         rows: [
             Row("battery_soc", 4, .uint16, "%", scale: 8), Row("battery_soh", 5, .uint16, "%", scale: 8, read: .slow),
-            Row("x_sunspec_battery_available_wh", 3, .uint16, scale: 7, read: .slow), Row("x_sunspec_battery_status", 6, .uint16, read: .slow),
+            Row("x_sunspec_battery_available_wh", 3, .uint16, scale: 7, read: .slow),
+            Row("x_sunspec_battery_status", 6, .uint16, read: .slow),
         ])
 
     /// 802. Current and power are as the device counts them: the model does not say which way is positive.

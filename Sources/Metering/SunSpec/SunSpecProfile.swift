@@ -165,7 +165,9 @@ package struct SunSpecProfile: Sendable {
         if !row.map.isEmpty {
             lines.append("map = { \(row.map.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(separator: ", ")) }")
         }
-        if !plus.isEmpty { lines.append("plus = [\(plus.map { "{ address = \(start + $0), scale = \(factor) }" }.joined(separator: ", "))]") }
+        if !plus.isEmpty {
+            lines.append("plus = [\(plus.map { "{ address = \(start + $0), scale = \(factor) }" }.joined(separator: ", "))]")
+        }
         if name == "inverter_state" { lines.append("names = { \(SunSpecProfile.stateNames) }") }
         var ratios = ["{ address = \(start), map = { \(model.id) = 1 } }"]
         if let scale = row.scale {
