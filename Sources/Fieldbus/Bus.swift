@@ -8,8 +8,6 @@ import Metering
 package final class Bus: Sendable {
     /// The loop turns at least this often while it waits; a visit may add its timeouts. For whoever watches `heartbeat`.
     package static let longestWait = Duration.seconds(10)
-    /// What the kernel says of its clock is asked no more often.
-    static let clockStateLifetime = Duration.seconds(1)
 
     package let description: BusDescription
     package let devices: [DeviceDescription]
@@ -56,7 +54,6 @@ package final class Bus: Sendable {
         warnOfUnreadable(plans)
         let closing = description.closesQuarterHours ? plans.indices.map { plans[$0].closingTime() } : []
         var schedule = PollPlan(periods: devices.map(Bus.usefulPeriods), closing: closing, start: start)
-        var clock = CachedClock()
         var lastAnswers = [Uptime?](repeating: nil, count: devices.count)
         for device in devices where device.profile.limits.requestPause > .zero {
             await (reader as? any PauseKeeping)?.keep(pause: device.profile.limits.requestPause, unit: device.unit)
@@ -84,11 +81,11 @@ package final class Bus: Sendable {
             case .reopen:
                 await reader.close()
             case .read(let device, let classes):
-                await poll(device, classes, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
+                await poll(device, classes, from: now, &plans[device], &lastAnswers[device], &schedule)
             case .close(let device):
-                await close(device, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
+                await close(device, from: now, &plans[device], &lastAnswers[device], &schedule)
             case .probe(let device):
-                await probe(device, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
+                await probe(device, from: now, &plans[device], &lastAnswers[device], &schedule)
             }
         }
         await reader.close()
@@ -129,12 +126,12 @@ package final class Bus: Sendable {
 
     private func poll(
         _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?,
-        _ schedule: inout PollPlan, _ clock: inout CachedClock
+        _ schedule: inout PollPlan
     ) async {
         let common = plan.blocks(for: classes)
         var visit = await visit(devices[device], common + [plan.retry(at: start)].compactMap { $0 }, after: &lastAnswer)
         let unasked = plan.unasked(for: classes, besides: visit.answers)
-        deliver(visit, of: device, unasked: unasked, &clock)
+        deliver(visit, of: device, unasked: unasked)
         learn(visit, device, classes, &plan)
         var outcome = Bus.outcome(of: visit)
         if outcome == .answered, plan.hasNothingLeft(of: Set(devices[device].periods.keys)), !visit.hasWords {
@@ -150,20 +147,18 @@ package final class Bus: Sendable {
 
     /// The counters alone, for the end of a quarter hour.
     private func close(
-        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan,
-        _ clock: inout CachedClock
+        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan
     ) async {
         let (blocks, classes) = plan.closing()
         let visit = await visit(devices[device], blocks, after: &lastAnswer)
         guard !visit.answers.isEmpty else { return }
-        deliver(visit, of: device, unasked: [], &clock)
+        deliver(visit, of: device, unasked: [])
         learn(visit, device, classes, &plan)
         settle(visit, Bus.outcome(of: visit), device, [], [], from: start, plan, &schedule)
     }
 
     private func probe(
-        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan,
-        _ clock: inout CachedClock
+        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan
     ) async {
         // Everything was refused: by a device that boots, or by one that is there no more.
         if plan.probe == nil { plan.forgetRefusals(at: start) }
@@ -172,7 +167,7 @@ package final class Bus: Sendable {
         if let fault = Bus.lineFault(of: visit) {
             told.answers = plan.blocks(for: [.live]).map { BlockAnswer(block: $0, outcome: .fault(fault)) }
         }
-        deliver(told, of: device, unasked: plan.unasked(for: [.live], besides: told.answers), &clock)
+        deliver(told, of: device, unasked: plan.unasked(for: [.live], besides: told.answers))
         learn(visit, device, [], &plan)
         // A refusal does not bring a device back; the next probe asks for something else.
         let isRefused = visit.answers.contains { $0.outcome == .fault(.exception(2)) }
@@ -230,12 +225,12 @@ package final class Bus: Sendable {
         return whole
     }
 
-    private func deliver(_ visit: Visit, of device: Int, unasked: [BlockAnswer], _ clock: inout CachedClock) {
+    private func deliver(_ visit: Visit, of device: Int, unasked: [BlockAnswer]) {
         let answers = unasked.isEmpty ? visit.answers : visit.answers + unasked
         guard !answers.isEmpty else { return }
         sink.take(
             Poll(
-                entry: devices[device].entry, time: visit.time, uptime: visit.uptime, clock: clock.quality(at: visit.uptime, time),
+                entry: devices[device].entry, time: visit.time, uptime: visit.uptime, clock: time.clockState().quality,
                 answers: answers))
     }
 
@@ -302,18 +297,5 @@ package final class Bus: Sendable {
         guard case .fault(let fault) = visit.answers.last?.outcome else { return nil }
         if case .exception(let code) = fault, code != 10, code != 11 { return nil }
         return fault
-    }
-}
-
-/// Asks the kernel about its clock once a second at most.
-private struct CachedClock {
-    private var quality = TimeQuality.unknown
-    private var validUntil: Uptime?
-
-    mutating func quality(at now: Uptime, _ time: any TimeSource) -> TimeQuality {
-        if let validUntil, now < validUntil { return quality }
-        quality = time.clockState().quality
-        validUntil = now + Bus.clockStateLifetime
-        return quality
     }
 }
