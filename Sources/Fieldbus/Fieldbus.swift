@@ -108,13 +108,18 @@ package struct DeviceDescription: Hashable, Sendable {
     package var profile: Profile
     /// Period of each point class; a class without one is not asked. `once` is asked at start and after each loss of the device.
     package var periods: [PointClass: Duration]
+    /// How its map is found out; nil where the profile is the map. Until then the profile is the last one known.
+    package var search: MapSearch?
 
-    package init(name: String, unit: UInt8, entry: CatalogID, profile: Profile, periods: [PointClass: Duration]) {
+    package init(
+        name: String, unit: UInt8, entry: CatalogID, profile: Profile, periods: [PointClass: Duration], search: MapSearch? = nil
+    ) {
         self.name = name
         self.unit = unit
         self.entry = entry
         self.profile = profile
         self.periods = periods
+        self.search = search
     }
 }
 
@@ -172,6 +177,8 @@ package struct DeviceStatus: Hashable, Sendable {
     package var pollsLate: Int
     /// Quantities whose registers the device refuses (exception 2); they are asked for again every ten minutes. In order of the profile.
     package var refusedPoints: [String]
+    /// Why the device has no map, where it answers; nil where it has one or was not heard yet.
+    package var mapFault: String?
 
     package init(
         name: String, unit: UInt8, state: State, stateSince: Timestamp, lastPoll: Timestamp? = nil, lastFault: ReadFault? = nil,

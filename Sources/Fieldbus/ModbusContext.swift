@@ -23,9 +23,6 @@ final class ModbusContext {
     private var isExclusive = false
     private let buffer = UnsafeMutablePointer<UInt8>.allocate(capacity: Int(MODBUS_MAX_ADU_LENGTH))
 
-    /// A context that frames Modbus TCP; the address is never used, the socket comes from outside.
-    static func tcp() -> ModbusContext? { modbus_new_tcp("127.0.0.1", 502).map(ModbusContext.init) }
-
     /// A context that frames RTU; `path` is opened by `open()`, unless a socket is given.
     static func rtu(path: String, line: SerialFormat) -> ModbusContext? {
         let parity = CChar(bitPattern: line.parity.rawValue.asciiValue ?? UInt8(ascii: "N"))

@@ -80,14 +80,7 @@ package struct PollPlan: Sendable {
     ///   - closing: how long the closing read of each device should take; nil, or none, for no closing reads.
     package init(periods: [[PointClass: Duration]], closing: [Duration?] = [], start: Uptime) {
         boundary = BoundaryPlan(expected: closing)
-        devices = periods.map { periods in
-            let slots = PointClass.allCases.compactMap { pointClass in
-                periods[pointClass].map { period in
-                    Slot(pointClass: pointClass, period: pointClass == .once ? nil : max(period, .milliseconds(1)), due: start)
-                }
-            }
-            return Device(slots: slots)
-        }
+        devices = periods.map { Device(slots: PollPlan.slots($0, at: start)) }
     }
 
     package func state(of device: Int) -> DeviceState { devices[device].state }
@@ -153,7 +146,25 @@ package struct PollPlan: Sendable {
         return .wentOffline
     }
 
+    /// The device is read in full as soon as may be: with other periods, where its map is another one.
+    package mutating func renew(device index: Int, periods: [PointClass: Duration]? = nil, closing: Duration? = nil, at now: Uptime) {
+        guard let periods else {
+            for slot in devices[index].slots.indices { devices[index].slots[slot].due = now }
+            return
+        }
+        devices[index].slots = PollPlan.slots(periods, at: now)
+        boundary.expect(closing, of: index)
+    }
+
     // MARK: - Slots
+
+    private static func slots(_ periods: [PointClass: Duration], at start: Uptime) -> [Slot] {
+        PointClass.allCases.compactMap { pointClass in
+            periods[pointClass].map { period in
+                Slot(pointClass: pointClass, period: pointClass == .once ? nil : max(period, .milliseconds(1)), due: start)
+            }
+        }
+    }
 
     /// When the device is wanted next, and by when. `once` alone has the patience of a second.
     private func nextVisit(of device: Device) -> (due: Uptime, deadline: Uptime)? {

@@ -116,6 +116,7 @@ package struct ReadPlan: Sendable {
 
     /// Indices of the points that the device refuses.
     package var refusedPoints: [Int] {
+        guard !aside.isEmpty else { return [] }
         let refused = refused
         guard !refused.isEmpty else { return [] }
         return profile.points.indices.filter { index in

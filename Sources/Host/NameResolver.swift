@@ -183,37 +183,3 @@ private final class Lookup: @unchecked Sendable {
         return answer
     }
 }
-
-/// A thread that runs a body and ends; nobody waits for it.
-enum DetachedThread {
-    private final class Body: Sendable {
-        let name: String
-        let run: @Sendable () -> Void
-        init(_ name: String, _ run: @escaping @Sendable () -> Void) {
-            self.name = name
-            self.run = run
-        }
-    }
-
-    /// - Returns: false when the process can have no more threads; the body is then not run.
-    static func start(name: String, stackSize: Int = 256 * 1024, _ run: @escaping @Sendable () -> Void) -> Bool {
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        defer { pthread_attr_destroy(&attributes) }
-        pthread_attr_setstacksize(&attributes, stackSize)
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        var thread = pthread_t()
-        let body = Unmanaged.passRetained(Body(name, run))
-        let failure = pthread_create(
-            &thread, &attributes,
-            { argument in
-                guard let argument else { return nil }
-                let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
-                nameCurrentThread(body.name)
-                body.run()
-                return nil
-            }, body.toOpaque())
-        if failure != 0 { body.release() }
-        return failure == 0
-    }
-}
