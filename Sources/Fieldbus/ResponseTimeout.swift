@@ -11,27 +11,44 @@ struct ResponseTimeout: Hashable, Sendable {
     static let floor = Duration.milliseconds(100)
     static let missesBetweenLongWaits = 4
 
-    private(set) var filtered: Duration?
+    // In nanoseconds: a request every 30 µs would feel the 128 bits of a Duration.
+    private var mean: Int64?
     private(set) var misses = 0
+
+    var filtered: Duration? { mean.map { .nanoseconds($0) } }
 
     /// - Parameter neighbour: a timeout that suits other devices of the bus; for one that never answered.
     func value(ceiling: Duration, neighbour: Duration?) -> Duration {
+        .nanoseconds(nanoseconds(ceiling: ceiling.nanoseconds, neighbour: neighbour?.nanoseconds))
+    }
+
+    /// The same in nanoseconds.
+    func nanoseconds(ceiling: Int64, neighbour: Int64?) -> Int64 {
         if misses % ResponseTimeout.missesBetweenLongWaits == ResponseTimeout.missesBetweenLongWaits - 1 { return ceiling }
-        if let filtered { return min(max(filtered * 4, ResponseTimeout.floor), ceiling) }
+        if let mean { return min(ResponseTimeout.wait(mean), ceiling) }
         if misses >= 2, let neighbour { return min(neighbour, ceiling) }
         return ceiling
     }
 
+    /// Four times the mean, floor as said above.
+    static func wait(_ mean: Int64) -> Int64 { max(mean * 4, floorNanoseconds) }
+    private static let floorNanoseconds = floor.nanoseconds
+
+    /// What suits a device that answers as this one does.
+    var typicalWait: Int64? { mean.map(ResponseTimeout.wait) }
+
     /// An answer came after `latency`, in time or late.
-    mutating func answered(after latency: Duration) {
-        let sample = max(latency, .zero)
-        filtered = filtered.map { $0 + (sample - $0) / 8 } ?? sample
+    mutating func answered(after latency: Duration) { answered(afterNanoseconds: latency.nanoseconds) }
+
+    mutating func answered(afterNanoseconds latency: Int64) {
+        let sample = max(latency, 0)
+        mean = mean.map { $0 + (sample - $0) / 8 } ?? sample
         misses = 0
     }
 
     /// A late answer came: the next ones are likely to be as late.
     mutating func answeredLate(after latency: Duration) {
-        filtered = max(filtered ?? .zero, latency)
+        mean = max(mean ?? 0, latency.nanoseconds)
         misses = 0
     }
 
@@ -54,14 +71,19 @@ protocol ResponseMeasuring: Sendable {
 /// The timeouts of all devices of a bus.
 struct ResponseTimeouts: Sendable {
     private let ceiling: Duration
+    private let ceilingNanoseconds: Int64
     private var units: [UInt8: ResponseTimeout] = [:]
     private var typical = ResponseTimeout()
 
-    init(ceiling: Duration) { self.ceiling = max(ceiling, .milliseconds(1)) }
+    init(ceiling: Duration) {
+        self.ceiling = max(ceiling, .milliseconds(1))
+        ceilingNanoseconds = self.ceiling.nanoseconds
+    }
 
-    func value(unit: UInt8) -> Duration {
-        let neighbour = typical.filtered.map { max($0 * 4, ResponseTimeout.floor) }
-        return (units[unit] ?? ResponseTimeout()).value(ceiling: ceiling, neighbour: neighbour)
+    func value(unit: UInt8) -> Duration { .nanoseconds(nanoseconds(unit: unit)) }
+
+    func nanoseconds(unit: UInt8) -> Int64 {
+        (units[unit] ?? ResponseTimeout()).nanoseconds(ceiling: ceilingNanoseconds, neighbour: typical.typicalWait)
     }
 
     /// Nil for the whole bus.
@@ -70,9 +92,11 @@ struct ResponseTimeouts: Sendable {
         return ResponseTiming(typical: units[unit]?.filtered, timeout: value(unit: unit))
     }
 
-    mutating func answered(unit: UInt8, after latency: Duration) {
-        units[unit, default: ResponseTimeout()].answered(after: latency)
-        typical.answered(after: latency)
+    mutating func answered(unit: UInt8, after latency: Duration) { answered(unit: unit, afterNanoseconds: latency.nanoseconds) }
+
+    mutating func answered(unit: UInt8, afterNanoseconds latency: Int64) {
+        units[unit, default: ResponseTimeout()].answered(afterNanoseconds: latency)
+        typical.answered(afterNanoseconds: latency)
     }
 
     /// Nothing is learned from a reply that is older than two ceilings: it was lost, or it is another's of the same shape.

@@ -161,7 +161,8 @@ package actor TCPReader: RegisterReader, FaultExplaining, OnThread, ResponseMeas
                 switch frames.next(from: socket) {
                 case .success(.frame):
                     if let outcome = try check(request) {
-                        timeouts.withLock { $0.answered(unit: request.unit, after: time.uptime() - start) }
+                        let latency = time.uptime().nanoseconds - start.nanoseconds
+                        timeouts.withLock { $0.answered(unit: request.unit, afterNanoseconds: latency) }
                         return outcome
                     }
                     stale += 1

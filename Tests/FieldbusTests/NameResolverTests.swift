@@ -64,6 +64,7 @@ private final class StuckLookups: Sendable {
             var outcome = BlockAnswer.Outcome.fault(.noConnection)
             for _ in 0..<1500 where outcome != Self.words { outcome = await late.read([Self.block], unit: 7).answers[0].outcome }
             #expect(outcome == Self.words)
+            #expect(lookups.names == ["late"], "one lookup was enough")
             await late.close()
         }
     }
