@@ -114,18 +114,6 @@ private func delivery(_ store: Store, _ upstream: any Upstream, _ policy: LanePo
     }
 }
 
-/// Waits for a thousandth of the time: backoffs that a kill would not see the end of.
-private struct ShortTime: TimeSource {
-    private let clocks = SystemTime()
-    func uptime() -> Uptime { clocks.uptime() }
-    func wall() -> Timestamp { clocks.wall() }
-    func clockState() -> ClockState { clocks.clockState() }
-    func sleep(until deadline: Uptime) async throws {
-        let now = clocks.uptime()
-        try await clocks.sleep(until: now + (deadline - now) / 1000)
-    }
-}
-
 /// A receiver whose disk outlives everyone: a batch is a line of a file, written before the answer. Sometimes it dies between the two.
 private final class Notebook: Upstream {
     private let directory: String

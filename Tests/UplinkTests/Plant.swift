@@ -233,6 +233,18 @@ final class HandTime: TimeSource {
     }
 }
 
+/// Waits for a thousandth of the time: backoffs that a kill would not see the end of.
+struct ShortTime: TimeSource {
+    private let clocks = SystemTime()
+    func uptime() -> Uptime { clocks.uptime() }
+    func wall() -> Timestamp { clocks.wall() }
+    func clockState() -> ClockState { clocks.clockState() }
+    func sleep(until deadline: Uptime) async throws {
+        let now = clocks.uptime()
+        try await clocks.sleep(until: now + (deadline - now) / 1000)
+    }
+}
+
 /// Log lines, kept.
 struct LogKeeper: LogHandler {
     let lines: Lock<[String]>
