@@ -109,6 +109,11 @@ let package = Package(
             ],
             linkerSettings: standalone),
 
+        // For Benchmarks/drain.
+        .executableTarget(
+            name: "backlog", dependencies: ["Store", "Metering", "Host", .product(name: "Logging", package: "swift-log")],
+            path: "Benchmarks/backlog"),
+
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "HouseTests", dependencies: ["TestSupport"]),
         .testTarget(name: "MeteringTests", dependencies: ["Metering", "TestSupport"]),

@@ -50,7 +50,7 @@ extension EndToEndTests {
         }
 
         @Test(.timeLimit(.minutes(5))) func anOutageOfTheUpstreamCostsNothing() async throws {
-            let factory = try await Factory()
+            let factory = try await Factory(Factory.Options(output: "batch_age = \"1s\"\nlane = \"in_order\""))
             try await factory.startDaemon()
             try await factory.waitForStatus { $0.outputs[0].acceptedPolls > 0 }
             await factory.stopSink()
