@@ -107,6 +107,28 @@ import Testing
         }
     }
 
+    @Test func everyPointOfADeviceIsTriedWithItsWordsAndItsPlausibility() async throws {
+        try await withSite { socket, _ in
+            let answer = try await ask(socket, "/v1/trial?device=main")
+            #expect(answer.status == 200)
+            let report = try JSONDecoder().decode(TrialReport.self, from: Data(answer.body.utf8))
+            #expect(report.profile == "eastron-sdm630" && report.device == "main")
+            let volts = try #require(report.points.first { $0.quantity == "voltage_l1" })
+            #expect(volts.verdict == .plausible && volts.words?.count == 2 && volts.unit == "V")
+            #expect(report.points.filter { $0.verdict == .plausible }.count > 30)
+            // A profile of another device on the inverter: what it cannot be is said, point by point.
+            let other = try await ask(socket, "/v1/trial?bus=roof&unit=3&profile=schneider-iem3155")
+            let wrong = try JSONDecoder().decode(TrialReport.self, from: Data(other.body.utf8))
+            #expect(!wrong.passed && wrong.points.allSatisfy { $0.verdict != .plausible })
+            #expect(wrong.points.contains { $0.reason == "exception 2: the device has no such registers" })
+            let sunspec = try await ask(socket, "/v1/trial?bus=roof&unit=3&profile=sunspec-103")
+            #expect(try JSONDecoder().decode(TrialReport.self, from: Data(sunspec.body.utf8)).passed, "\(sunspec.body)")
+            #expect(try await ask(socket, "/v1/trial?bus=roof&unit=3").body.contains("name a profile to try"))
+            #expect(
+                try await ask(socket, "/v1/trial?bus=roof&unit=3&profile=sunspec-10").body.contains("did you mean \\\"sunspec-103\\\"?"))
+        }
+    }
+
     @Test func wrongRequestsAreToldWhatIsWrong() async throws {
         try await withSite { socket, _ in
             let cases = [
