@@ -8,20 +8,21 @@ import Metering
 package final class Bus: Sendable {
     /// The loop turns at least this often while it waits; a visit may add its timeouts. For whoever watches `heartbeat`.
     package static let longestWait = Duration.seconds(10)
-    /// What the kernel says of its clock is asked no more often.
-    static let clockStateLifetime = Duration.seconds(1)
 
     package let description: BusDescription
     /// As they are known now: a map that is found out replaces the one before.
     package var devices: [DeviceDescription] { known.withLock { $0 } }
     let known: Lock<[DeviceDescription]>
-    private let reader: any RegisterReader
+    let reader: any RegisterReader
     private let sink: any PollSink
     let maps: (any MapKeeper)?
     let time: any TimeSource
     let guests: GuestDesk
     let log: BusLog
     let account: Lock<BusAccount>
+    let budgetCache = Lock<BusBudget?>(nil)
+    /// One connection for all: it is quiet for as long as the one that wants most.
+    private let connectDelay: Duration
 
     /// - Parameter maps: takes in what devices with a `search` are found to have; without it they are not asked.
     package init(
@@ -30,6 +31,7 @@ package final class Bus: Sendable {
     ) {
         self.description = description
         known = Lock(devices)
+        connectDelay = devices.map(\.profile.limits.connectDelay).max() ?? .zero
         self.reader = reader
         self.sink = sink
         self.maps = maps
@@ -39,7 +41,14 @@ package final class Bus: Sendable {
         account = Lock(BusAccount(name: description.name, devices: devices, now: time.wall(), uptime: time.uptime()))
     }
 
-    package func status() -> BusStatus { account.withLock { $0.status(at: time.uptime()) } }
+    package func status() -> BusStatus {
+        var status = account.withLock { $0.status(at: time.uptime()) }
+        status.response = timing(unit: nil)?.typical
+        return status
+    }
+
+    /// A device's plan as it is in force; nil before the bus runs.
+    func plan(of device: Int) -> ReadPlan? { account.withLock { $0.plans.isEmpty ? nil : $0.plans[device] } }
 
     /// When the loop last turned.
     package var heartbeat: Uptime { account.withLock { $0.heartbeat } }
@@ -61,16 +70,14 @@ package final class Bus: Sendable {
         var finders = devices.map { device in maps == nil ? nil : device.search.map { SunSpecFinder(bases: $0.bases) } }
         var plans = devices.map { ReadPlan(profile: $0.profile, cost: BusCost(of: description.address)) }
         warnOfUnreadable(plans)
+        account.withLock { [plans] in $0.plans = plans }
         let closing = description.closesQuarterHours ? plans.indices.map { plans[$0].closingTime() } : []
         var schedule = PollPlan(periods: devices.map(Bus.usefulPeriods), closing: closing, start: start)
-        var clock = CachedClock()
         var lastAnswers = [Uptime?](repeating: nil, count: devices.count)
         for device in devices where device.profile.limits.requestPause > .zero {
             await (reader as? any PauseKeeping)?.keep(pause: device.profile.limits.requestPause, unit: device.unit)
         }
-        // One connection for all: it is quiet for as long as the one that wants most.
-        let delay = devices.map(\.profile.limits.connectDelay).max() ?? .zero
-        if delay > .zero { await (reader as? any DelayKeeping)?.keep(connectDelay: delay) }
+        if connectDelay > .zero { await (reader as? any DelayKeeping)?.keep(connectDelay: connectDelay) }
         let cost = BusCost(of: description.address)
         guests.open()
         defer { guests.close() }
@@ -83,7 +90,7 @@ package final class Bus: Sendable {
             }
             switch schedule.next(at: now, wallOffset: .nanoseconds(time.wall().milliseconds * 1_000_000 - now.nanoseconds)) {
             case .wait(let until):
-                if let guest = guests.next(at: now, free: until - now, cost: { cost.time(words: Int($0.count)) }) {
+                if let guest = guests.next(at: now, free: until - now, cost: { cost.time(of: $0) }) {
                     await serve(guest, from: now, &lastAnswers)
                 } else {
                     do { try await doze(from: now, until: min(until, now + Bus.longestWait)) } catch { break }
@@ -92,22 +99,22 @@ package final class Bus: Sendable {
                 await reader.close()
             case .read(let device, let classes):
                 if finders[device]?.isSearching ?? false {
-                    await find(device, classes, from: now, &finders[device], &plans[device], &lastAnswers[device], &schedule, &clock)
+                    await find(device, classes, from: now, &finders[device], &plans[device], &lastAnswers[device], &schedule)
                 } else {
-                    let visit = await poll(device, classes, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
+                    let visit = await poll(device, classes, from: now, &plans[device], &lastAnswers[device], &schedule)
                     if finders[device] != nil { reconsider(device, after: visit, &finders[device], &schedule) }
                 }
             case .close(let device):
                 // What its registers mean is not known just now.
                 if finders[device]?.isSearching ?? false { continue }
-                await close(device, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
+                await close(device, from: now, &plans[device], &lastAnswers[device], &schedule)
             case .probe(let device):
                 if finders[device] != nil {
                     // It may be another device that comes back.
                     if finders[device]?.isSearching == false { finders[device]?.begin() }
-                    await find(device, [.live], from: now, &finders[device], &plans[device], &lastAnswers[device], &schedule, &clock)
+                    await find(device, [.live], from: now, &finders[device], &plans[device], &lastAnswers[device], &schedule)
                 } else {
-                    await probe(device, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
+                    await probe(device, from: now, &plans[device], &lastAnswers[device], &schedule)
                 }
             }
         }
@@ -150,12 +157,12 @@ package final class Bus: Sendable {
 
     private func poll(
         _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?,
-        _ schedule: inout PollPlan, _ clock: inout CachedClock
+        _ schedule: inout PollPlan
     ) async -> Visit {
         let common = plan.blocks(for: classes)
         var visit = await visit(devices[device], common + [plan.retry(at: start)].compactMap { $0 }, after: &lastAnswer)
         let unasked = plan.unasked(for: classes, besides: visit.answers)
-        deliver(visit, of: device, unasked: unasked, &clock)
+        deliver(visit, of: device, unasked: unasked)
         learn(visit, device, classes, &plan)
         var outcome = Bus.outcome(of: visit)
         if outcome == .answered, plan.hasNothingLeft(of: Set(devices[device].periods.keys)), !visit.hasWords {
@@ -172,20 +179,18 @@ package final class Bus: Sendable {
 
     /// The counters alone, for the end of a quarter hour.
     private func close(
-        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan,
-        _ clock: inout CachedClock
+        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan
     ) async {
         let (blocks, classes) = plan.closing()
         let visit = await visit(devices[device], blocks, after: &lastAnswer)
         guard !visit.answers.isEmpty else { return }
-        deliver(visit, of: device, unasked: [], &clock)
+        deliver(visit, of: device, unasked: [])
         learn(visit, device, classes, &plan)
         settle(visit, Bus.outcome(of: visit), device, [], [], from: start, plan, &schedule)
     }
 
     private func probe(
-        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan,
-        _ clock: inout CachedClock
+        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan
     ) async {
         // Everything was refused: by a device that boots, or by one that is there no more.
         if plan.probe == nil { plan.forgetRefusals(at: start) }
@@ -194,7 +199,7 @@ package final class Bus: Sendable {
         if let fault = Bus.lineFault(of: visit) {
             told.answers = plan.blocks(for: [.live]).map { BlockAnswer(block: $0, outcome: .fault(fault)) }
         }
-        deliver(told, of: device, unasked: plan.unasked(for: [.live], besides: told.answers), &clock)
+        deliver(told, of: device, unasked: plan.unasked(for: [.live], besides: told.answers))
         learn(visit, device, [], &plan)
         // A refusal does not bring a device back; the next probe asks for something else.
         let isRefused = visit.answers.contains { $0.outcome == .fault(.exception(2)) }
@@ -221,7 +226,7 @@ package final class Bus: Sendable {
 
     /// Connects, and waits for the silence that devices want after that; false when the bus is to end meanwhile.
     private func connectionIsQuiet() async -> Bool {
-        guard let reader = reader as? any DelayKeeping, let quiet = await reader.connect() else { return true }
+        guard connectDelay > .zero, let reader = reader as? any DelayKeeping, let quiet = await reader.connect() else { return true }
         while time.uptime() < quiet {
             let now = time.uptime()
             account.withLock { $0.heartbeat = now }
@@ -252,12 +257,12 @@ package final class Bus: Sendable {
         return whole
     }
 
-    func deliver(_ visit: Visit, of device: Int, unasked: [BlockAnswer], _ clock: inout CachedClock) {
+    func deliver(_ visit: Visit, of device: Int, unasked: [BlockAnswer]) {
         let answers = unasked.isEmpty ? visit.answers : visit.answers + unasked
         guard !answers.isEmpty else { return }
         sink.take(
             Poll(
-                entry: devices[device].entry, time: visit.time, uptime: visit.uptime, clock: clock.quality(at: visit.uptime, time),
+                entry: devices[device].entry, time: visit.time, uptime: visit.uptime, clock: time.clockState().quality,
                 answers: answers))
     }
 
@@ -265,6 +270,7 @@ package final class Bus: Sendable {
         let wasSplit = plan.wasSplit
         let found = plan.learn(from: visit.answers, for: classes, at: visit.uptime)
         for block in found { log.refused(block, device: devices[device].name) }
+        account.withLock { $0.publish(plan, of: device, after: visit) }
         if plan.wasSplit, !wasSplit { log.split(device: devices[device].name) }
     }
 
@@ -275,11 +281,11 @@ package final class Bus: Sendable {
         let change = schedule.record(device: device, outcome, classes: classes, unread: unread, at: visit.uptime)
         let reason =
             outcome == .answered ? nil : reason ?? (reader as? any FaultExplaining)?.lastError?.sentence ?? Bus.firstFault(of: visit)?.name
-        let skipped = schedule.skipped(of: device)
+        let slots = schedule.slots(of: device)
         let down = outcome == .unreachable || schedule.isSilent
         let refused = plan.refusedPoints.map { devices[device].profile.points[$0].quantity.id }
         let turn = account.withLock { account in
-            account.record(visit, device: device, change: change, skipped: skipped, refused: refused, isPoll: isPoll, from: start)
+            account.record(visit, device: device, change: change, slots: slots, refused: refused, isPoll: isPoll, from: start)
             return account.turnBus(down: down, answered: outcome == .answered, reason: reason, at: visit.time)
         }
         switch change {
@@ -325,18 +331,5 @@ package final class Bus: Sendable {
         guard case .fault(let fault) = visit.answers.last?.outcome else { return nil }
         if case .exception(let code) = fault, code != 10, code != 11 { return nil }
         return fault
-    }
-}
-
-/// Asks the kernel about its clock once a second at most.
-struct CachedClock {
-    private var quality = TimeQuality.unknown
-    private var validUntil: Uptime?
-
-    mutating func quality(at now: Uptime, _ time: any TimeSource) -> TimeQuality {
-        if let validUntil, now < validUntil { return quality }
-        quality = time.clockState().quality
-        validUntil = now + Bus.clockStateLifetime
-        return quality
     }
 }

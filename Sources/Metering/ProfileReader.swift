@@ -35,6 +35,7 @@ private struct ProfileReader {
             root.problem("models", "must name at least one model, and each by its name")
         }
         _ = root.string("notes")
+        let wordOrder = root.choice("word_order", of: OrderName.self)?.order
         let limits = LimitsReader.read(root)
         let hints = readHints()
         let defaults = PointDefaults(root.table("defaults"))
@@ -61,9 +62,10 @@ private struct ProfileReader {
         }
         let identity = root.tables("detect").compactMap { IdentityReader(table: $0, defaults: defaults, limits: limits).read() }
         guard let name, let version, let vendor, let models, let source else { return nil }
-        return Profile(
+        let profile = Profile(
             name: name, version: version, vendor: vendor, models: models, source: source, limits: limits, hints: hints, identity: identity,
             points: points, examples: examples)
+        return wordOrder.map { profile.ordered($0) } ?? profile
     }
 
     /// The problem with the quantity of the point or example that it is in: `point[12].type` says little to whoever looks for a voltage.

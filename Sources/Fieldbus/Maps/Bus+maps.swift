@@ -9,7 +9,7 @@ extension Bus {
     /// One turn of the search in place of a poll.
     func find(
         _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ finder: inout SunSpecFinder?, _ plan: inout ReadPlan,
-        _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan, _ clock: inout CachedClock
+        _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan
     ) async {
         let description = devices[device]
         var turn = Visit(answers: [], time: time.wall(), uptime: start, requests: 0)
@@ -43,7 +43,7 @@ extension Bus {
             finder?.begin()
         }
         note(reason, device)
-        if outcome != .answered { deliverFaults(turn, device, classes, &plan, &clock) }
+        if outcome != .answered { deliverFaults(turn, device, classes, &plan) }
         settle(turn, outcome, device, classes, [], from: start, plan, &schedule, reason: reason, isPoll: false)
         if outcome == .answered, finder?.isRetrying == false { schedule.renew(device: device, at: turn.uptime) }
     }
@@ -84,6 +84,8 @@ extension Bus {
         after.entry = entry
         known.withLock { $0[device] = after }
         plan = ReadPlan(profile: map.profile, cost: BusCost(of: description.address))
+        budgetCache.withLock { $0 = nil }
+        account.withLock { [plan] in $0.plans[device] = plan }
         let closing = description.closesQuarterHours ? plan.closingTime() : nil
         schedule.renew(device: device, periods: Bus.usefulPeriods(after), closing: closing, at: now)
         log.found(map, device: before.name, isNew: isNew)
@@ -99,11 +101,11 @@ extension Bus {
 
     /// What was due has no value: by the map that is known, if one is.
     private func deliverFaults(
-        _ turn: Visit, _ device: Int, _ classes: Set<PointClass>, _ plan: inout ReadPlan, _ clock: inout CachedClock
+        _ turn: Visit, _ device: Int, _ classes: Set<PointClass>, _ plan: inout ReadPlan
     ) {
         let fault = Bus.lineFault(of: turn) ?? .timeout
         var told = turn
         told.answers = plan.blocks(for: classes).map { BlockAnswer(block: $0, outcome: .fault(fault)) }
-        deliver(told, of: device, unasked: [], &clock)
+        deliver(told, of: device, unasked: [])
     }
 }

@@ -206,6 +206,7 @@ private struct DraftDevice {
     let role: Role?
     let profile: String?
     let invert: Bool
+    let wordOrder: WordOrder?
     let sunSpecBase: Int?
     var periods: [PointClass: Duration] = [.once: .zero]
 
@@ -216,6 +217,7 @@ private struct DraftDevice {
         profile = table.string("profile", required: true, example: "\"eastron-sdm630\"")
         role = table.choice("role", of: Role.self, required: true)
         invert = table.boolean("invert") ?? false
+        wordOrder = table.choice("word_order", of: WordOrder.self)
         sunSpecBase = table.integer("sunspec_base", in: 0...SunSpecWalk.lastBase)
         if sunSpecBase != nil, profile != SunSpecProfile.name {
             table.problem("sunspec_base", "belongs to profile = \"\(SunSpecProfile.name)\"; remove it")
@@ -242,7 +244,14 @@ private struct DraftDevice {
                 periods: periods, search: MapSearch(bases: bases))
         }
         switch library.profile(profile, log: log) {
-        case .found(let found, let text):
+        case .found(var found, var text):
+            if let wordOrder {
+                text = Profile.text(text, ordered: wordOrder)
+                do throws(Problems) { found = try Profile(toml: text, file: "\(profile).toml") } catch {
+                    table.problem("word_order", "does not go with profile \"\(profile)\", which says it itself; remove one of them")
+                    return nil
+                }
+            }
             guard let name, let bus, let unit, let role else { return nil }
             return Configuration.Device(
                 name: name, bus: bus, unit: unit, role: role, profile: found, profileText: text, invert: invert, periods: periods)
