@@ -20,6 +20,13 @@ package enum Encoding: String, Hashable, Sendable, CaseIterable {
         }
     }
 
+    /// True for a whole number that a value of this type may be, signed or as the pattern of its bits; -1 stands for all ones.
+    package func holds(_ number: Int64) -> Bool {
+        guard let wordCount, wordCount < 4 else { return true }
+        let bits = Int64(wordCount) * 16
+        return number >= -(1 << (bits - 1)) && number < 1 << bits
+    }
+
     /// True where single bits of the pattern can be picked out.
     package var isUnsigned: Bool { self == .uint16 || self == .uint32 || self == .uint64 }
 }

@@ -70,6 +70,10 @@ struct OperandReader {
             table.problem("address", "\(address) and \(count) registers reach past 65535")
             return nil
         }
+        if registers.table.isBits, encoding != .uint16, encoding != .int16 {
+            table.problem("type", "a \(registers.table.name) is one bit; write type = \"uint16\", which is then 0 or 1")
+            return nil
+        }
         return Block(registers.table, UInt16(address), count: UInt16(count))
     }
 }
@@ -100,6 +104,15 @@ struct IdentityReader {
         guard let count = encoding.wordCount ?? length, address + count <= 65536 else {
             table.problem("length", "is missing or too long; a string needs its length in registers: add length = 16")
             return nil
+        }
+        if registers.table.isBits, encoding != .uint16, encoding != .int16 {
+            table.problem("type", "a \(registers.table.name) is one bit; write type = \"uint16\", which is then 0 or 1")
+        }
+        if case .numbers(let numbers) = expectation, let wide = numbers.first(where: { !encoding.holds($0) }) {
+            table.problem("equals", "\(wide) is no number of \(encoding.rawValue); it would never be met")
+        }
+        if case .between(let low, let high) = expectation, low.double > high.double {
+            table.problem("between", "the first number must be the lower one")
         }
         if let objection = limits.objection(to: address..<address + count, in: registers.table) { table.problem("address", objection) }
         return IdentityCheck(

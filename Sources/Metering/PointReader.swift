@@ -28,6 +28,9 @@ struct PointReader {
         let mask = readMask(encoding)
         let map = table.numbered("map") { $0.decimal($1) }
         let names = table.numbered("names") { $0.string($1) }
+        checkCodes(map.keys, "map", encoding)
+        // Where codes are mapped, the names are those of what they are mapped to.
+        if map.isEmpty { checkCodes(names.keys, "names", encoding) }
         guard let quantity, let registers, let address, let encoding else { return nil }
         guard let count = encoding.wordCount ?? length else {
             table.problem("length", "is missing; a string needs its length in registers: add length = 16")
@@ -67,6 +70,15 @@ struct PointReader {
         if registers.table.isBits, encoding != .uint16, encoding != .int16 {
             table.problem("type", "a \(registers.table.name) is one bit; write type = \"uint16\", which is then 0 or 1")
         }
+        if registers.table.isBits, table.has("scale_register") {
+            table.problem("scale_register", "a \(registers.table.name) is one bit; it cannot be a power of ten")
+        }
+    }
+
+    /// A code that the type cannot hold would never be met.
+    private func checkCodes(_ codes: some Sequence<Int64>, _ key: String, _ encoding: Encoding?) {
+        guard let encoding, let wide = codes.sorted().first(where: { !encoding.holds($0) }) else { return }
+        table.problem(key, "\(wide) is no number of \(encoding.rawValue); it would never be met")
     }
 
     /// The addresses of the words, most significant first.
@@ -120,8 +132,14 @@ struct PointReader {
     /// A rule's name or a list of patterns. TOML has no unsigned 64 bits: -1 stands for all ones.
     private func readAbsent(_ encoding: Encoding?) -> [UInt64]? {
         if let patterns = table.integers("absent") {
+            if encoding == .string {
+                table.problem("absent", "a string has no words that mean \"not available\"; an empty one has no value")
+            }
             let bits = (encoding?.wordCount ?? 4) * 16
             let mask = bits >= 64 ? UInt64.max : (1 << UInt64(bits)) - 1
+            if let encoding, let wide = patterns.first(where: { !encoding.holds($0) }) {
+                table.problem("absent", "\(wide) has more than the \(bits) bits of \(encoding.rawValue); it would never be met")
+            }
             return patterns.map { UInt64(bitPattern: $0) & mask }
         }
         guard let rule = table.choice("absent", of: AbsentRule.self), let encoding else { return nil }

@@ -10,7 +10,7 @@ extension Profile {
         let reader = TomlReader(file: file, node: root, log: log)
         let profile = ProfileReader(root: reader).read()
         reader.finish()
-        if !log.list.isEmpty { throw Problems(log.sorted) }
+        if !log.list.isEmpty { throw Problems(log.sorted.map { ProfileReader.naming($0, root) }) }
         guard let profile else { throw Problems([Problem(file: file, place: nil, key: "", text: "is no profile")]) }
         self = profile
     }
@@ -28,6 +28,12 @@ private struct ProfileReader {
         let vendor = root.string("vendor", required: true, example: "\"Eastron\"")
         let models = root.strings("models", required: true)
         let source = root.string("source", required: true, example: "\"the document or code this map was taken from\"")
+        for (key, text) in [("profile", name), ("vendor", vendor), ("source", source)] where text?.allSatisfy(\.isWhitespace) == true {
+            root.problem(key, "is empty; a profile says what it is, of whom, and where its map is from")
+        }
+        if let models, models.isEmpty || models.contains(where: { $0.allSatisfy(\.isWhitespace) }) {
+            root.problem("models", "must name at least one model, and each by its name")
+        }
         _ = root.string("notes")
         let wordOrder = root.choice("word_order", of: OrderName.self)?.order
         let limits = LimitsReader.read(root)
@@ -60,6 +66,19 @@ private struct ProfileReader {
             name: name, version: version, vendor: vendor, models: models, source: source, limits: limits, hints: hints, identity: identity,
             points: points, examples: examples)
         return wordOrder.map { profile.ordered($0) } ?? profile
+    }
+
+    /// The problem with the quantity of the point or example that it is in: `point[12].type` says little to whoever looks for a voltage.
+    static func naming(_ problem: Problem, _ root: TomlNode) -> Problem {
+        guard case .table(let members) = root.content, let open = problem.key.firstIndex(of: "["),
+            let close = problem.key.firstIndex(of: "]"), let index = Int(problem.key[problem.key.index(after: open)..<close]),
+            case .array(let tables)? = members[String(problem.key[..<open])]?.content, tables.indices.contains(index),
+            case .table(let own) = tables[index].content, case .string(let quantity)? = own["quantity"]?.content,
+            !problem.text.contains(quantity)
+        else { return problem }
+        var named = problem
+        named.text += " (\(problem.key[..<open]) \(quantity))"
+        return named
     }
 
     private func readHints() -> ConnectionHints {

@@ -54,6 +54,7 @@ import Testing
                                   daemon goes on polling.
           identify                Find out what a unit is: which profiles fit, and what
                                   SunSpec says.
+          profiles                List the register maps, show one, or try one out.
 
           See 'meterctl help <subcommand>' for detailed help.
 

@@ -243,21 +243,21 @@ import Testing
         #expect(problems(far) == [])
         #expect(
             problems(far, read: "max_registers = 20") == [
-                "point[0].address: 21 registers from 10 to 30 must come in one answer; the device allows 20 per request"
+                "point[0].address: 21 registers from 10 to 30 must come in one answer; the device allows 20 per request (point power_active)"
             ])
         #expect(
             problems(far, read: "window = [{ table = \"holding\", first = 0, last = 29 }]") == [
-                "point[0].address: one answer would cross the border of the window from 0 to 29"
+                "point[0].address: one answer would cross the border of the window from 0 to 29 (point power_active)"
             ])
         #expect(
             problems(far, read: "forbidden = [{ table = \"holding\", first = 20, last = 21 }]") == [
-                "point[0].address: one answer would reach across the forbidden registers 20 to 21"
+                "point[0].address: one answer would reach across the forbidden registers 20 to 21 (point power_active)"
             ])
         #expect(
             problems(
                 "[[point]]\nquantity = \"voltage_l1\"\naddress = 1\nunit = \"V\"\nmultiply = [{ address = 20 }]",
                 read: "forbidden = [{ table = \"holding\", first = 20, last = 21 }]") == [
-                    "point[0].multiply: one answer would reach across the forbidden registers 20 to 21"
+                    "point[0].multiply: one answer would reach across the forbidden registers 20 to 21 (point voltage_l1)"
                 ])
     }
 
@@ -273,10 +273,50 @@ import Testing
             ("map = { one = 1 }", "must be a whole number, such as 3 or 0x10"),
             ("parts = [1, 2]", "stands beside parts; parts already say where the words are"),
             ("table = \"coil\"\ntype = \"uint32\"", "a coil is one bit"),
+            (
+                "multiply = [{ address = 1, table = \"discrete_input\", type = \"uint32\" }]",
+                "multiply[0].type: a discrete_input is one bit"
+            ),
+            ("table = \"coil\"\nscale_register = 3", "scale_register: a coil is one bit"),
+            ("absent = [0xFFFFFFFF]", "absent: 4294967295 has more than the 16 bits of uint16; it would never be met"),
+            ("absent = [-40000]", "absent: -40000 has more than the 16 bits of uint16"),
+            ("map = { 70000 = 1 }", "map: 70000 is no number of uint16"), ("names = { 70000 = \"on\" }", "names: 70000 is no number"),
+            ("absent = [0xFFFF, -1, -32768]\nscale = 0", "scale: 0 would make every value 0 (point x_acme_thing)"),
         ])
     func whatCannotBeMeantIsToldInWords(_ line: String, _ expected: String) {
         let found = problems("[[point]]\nquantity = \"x_acme_thing\"\naddress = 0\n\(line)")
         #expect(found.contains { $0.contains(expected) }, "\(found)")
+    }
+
+    @Test(
+        arguments: [
+            ("source = \"test\"", "source = \" \"", "source: is empty"), ("vendor = \"ACME\"", "vendor = \"\"", "vendor: is empty"),
+            ("models = [\"A\"]", "models = []", "models: must name at least one model"),
+            ("models = [\"A\"]", "models = [\"A\", \"\"]", "models: must name at least one model, and each by its name"),
+            (
+                "[read]", "[[detect]]\ntable = \"coil\"\ntype = \"uint32\"\naddress = 1\nequals = [1]\n[read]",
+                "detect[0].type: a coil is one bit"
+            ),
+            (
+                "[read]", "[[detect]]\ntable = \"holding\"\ntype = \"uint16\"\naddress = 1\nequals = [65536]\n[read]",
+                "detect[0].equals: 65536 is no number of uint16"
+            ),
+            (
+                "[read]", "[[detect]]\ntable = \"holding\"\ntype = \"uint16\"\naddress = 1\nbetween = [65, 45]\n[read]",
+                "detect[0].between: the first number must be the lower one"
+            ),
+        ])
+    func aProfileThatSaysNothingOfItselfIsRefused(_ before: String, _ after: String, _ expected: String) {
+        let text =
+            "profile = \"x\"\nversion = 1\nvendor = \"ACME\"\nmodels = [\"A\"]\nsource = \"test\"\n[read]\n"
+            + "[[point]]\nquantity = \"x_acme_thing\"\ntable = \"holding\"\ntype = \"uint16\"\naddress = 0\n"
+        #expect(throws: Never.self) { try Profile(toml: text, file: "x.toml") }
+        do {
+            _ = try Profile(toml: text.replacing(before, with: after), file: "x.toml")
+            Issue.record("\(after) is accepted")
+        } catch {
+            #expect(error.list.contains { $0.description.contains(expected) && $0.place != nil }, "\(error)")
+        }
     }
 
     @Test func anExampleThatLeavesOutARegisterIsRefused() {
@@ -294,7 +334,7 @@ import Testing
             """)
         #expect(
             found == [
-                #"example[0].beside: the words of holding register 300 are missing; add beside = [{ address = 300, words = "0000" }]"#
+                #"example[0].beside: the words of holding register 300 are missing; add beside = [{ address = 300, words = "0000" }] (example power_active)"#
             ])
     }
 }

@@ -10,33 +10,12 @@ import Testing
 
     private static var factor: Int { getenv("METERD_FUZZ").flatMap { Int(String(cString: $0)) } ?? 1 }
 
-    private static let scraps = [
+    private static let spoiler = TextSpoiler(scraps: [
         "[[point]]", "[[", "\"", "'''", "=", "0x", "-1", "1e999", "99999999999999999999", "nan", "address = 65535",
         "[read]\nmax_registers = 1",
         "type = \"bcd64\"", "length = 125", "scale = 1e-300", "map = { 0 = 1e30 }", "mask = 0", "parts = []", "plus = [{}]", "\u{0}",
         "\u{FEFF}",
-    ]
-
-    private func spoil(_ text: String, _ random: inout SeededGenerator) -> String {
-        var bytes = Array(text.utf8)
-        for _ in 0..<Int.random(in: 1...2, using: &random) where !bytes.isEmpty {
-            let place = Int.random(in: bytes.indices, using: &random)
-            switch Int.random(in: 0...11, using: &random) {
-            case 0: bytes[place] = UInt8.random(in: 0 ... .max, using: &random)
-            case 1: bytes[place] = UInt8.random(in: 0x20...0x7E, using: &random)
-            case 2: bytes.removeSubrange(place..<min(bytes.count, place + Int.random(in: 1...40, using: &random)))
-            case 3: bytes.insert(contentsOf: (Self.scraps.randomElement(using: &random) ?? "").utf8, at: place)
-            case 4: bytes.insert(contentsOf: bytes[place..<min(bytes.count, place + 60)], at: place)
-            case 5: bytes.removeSubrange(place...)
-            default:
-                // A digit for another: the file stays a profile more often than not.
-                if let digit = bytes[place...].firstIndex(where: { (0x30...0x39).contains($0) }) {
-                    bytes[digit] = UInt8.random(in: 0x30...0x39, using: &random)
-                }
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
+    ])
 
     /// Each spoiled profile is refused with its problems named, or read and then keeps what every profile must.
     @Test func spoiledProfilesAreRefusedWithAReasonOrSound() throws {
@@ -49,7 +28,7 @@ import Testing
             let name = names[round % names.count]
             let text = try String(contentsOf: ShippedProfiles.directory.appending(path: name + ".toml"), encoding: .utf8)
             do throws(Problems) {
-                let profile = try Profile(toml: spoil(text, &random), file: "spoiled.toml")
+                let profile = try Profile(toml: Self.spoiler.spoil(text, &random), file: "spoiled.toml")
                 sound += 1
                 #expect(!profile.points.isEmpty && profile.points.count <= 512)
                 for point in profile.points {

@@ -109,10 +109,10 @@ enum ShippedProfiles {
         #expect(
             lines == [
                 #"x.toml:10:12: point[0].quantity: "voltage_l9" is no quantity of the vocabulary (a vendor's own is named x_<vendor>_<name>); did you mean "voltage_l1"?"#,
-                "x.toml:13:1: point[1].address: is missing; add address = 0",
-                #"x.toml:15:1: point[1].adress: unknown key; did you mean "address"?"#,
+                "x.toml:13:1: point[1].address: is missing; add address = 0 (point power_active)",
+                #"x.toml:15:1: point[1].adress: unknown key; did you mean "address"? (point power_active)"#,
                 #"x.toml:16:8: point[1].unit: "kWh" does not measure power_active, which is in W"#,
-                "x.toml:19:11: point[2].address: 70000 is outside 0 ... 65535",
+                "x.toml:19:11: point[2].address: 70000 is outside 0 ... 65535 (point frequency)",
             ])
     }
 

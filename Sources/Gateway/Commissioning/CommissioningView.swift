@@ -5,6 +5,7 @@ import Metering
 package protocol CommissioningView: Sendable {
     func read(_ target: BusTarget, _ block: Block) async throws(CommissioningError) -> ReadReport
     func identify(_ target: BusTarget) async throws(CommissioningError) -> IdentifyReport
+    func trial(_ target: BusTarget, profile name: String?) async throws(CommissioningError) -> TrialReport
 }
 
 /// Whom a request is for: a configured device, or any unit of a bus.
@@ -32,7 +33,7 @@ package enum CommissioningError: Error, Hashable, Sendable {
 /// The buses of the running gateway, as those see them who commission.
 package struct Commissioner: CommissioningView {
     private let lineup: @Sendable () -> (Configuration, [Bus])
-    private var configuration: Configuration { lineup().0 }
+    var configuration: Configuration { lineup().0 }
     private var buses: [Bus] { lineup().1 }
 
     /// - Parameter lineup: what runs now; a reload changes it.
@@ -65,7 +66,7 @@ package struct Commissioner: CommissioningView {
             bus: bus.description.name, unit: Int(unit), device: configured?.name, finding: finding)
     }
 
-    private func place(of target: BusTarget) throws(CommissioningError) -> (Bus, UInt8) {
+    func place(of target: BusTarget) throws(CommissioningError) -> (Bus, UInt8) {
         switch target {
         case .device(let name):
             guard let device = configuration.devices.first(where: { $0.name == name }) else {

@@ -3,6 +3,7 @@ import Metering
 extension LocalAPI {
     static let commissioningRoutes = [
         "/v1/read": ["device", "bus", "unit", "table", "address", "count"], "/v1/identify": ["device", "bus", "unit"],
+        "/v1/trial": ["device", "bus", "unit", "profile"],
     ]
 
     /// The answer of the routes that ask a bus.
@@ -11,6 +12,7 @@ extension LocalAPI {
         let values = Dictionary(parameters.map { ($0.key, $0.value) }) { first, _ in first }
         do throws(CommissioningError) {
             let target = try target(values)
+            if path == "/v1/trial" { return .success(try await commissioning.trial(target, profile: values["profile"])) }
             if path == "/v1/identify" { return .success(try await commissioning.identify(target)) }
             return .success(try await commissioning.read(target, try block(values)))
         } catch {

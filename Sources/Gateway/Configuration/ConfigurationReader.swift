@@ -17,7 +17,7 @@ extension Configuration {
     }
 
     /// The files that make up a configuration, in the order in which they are read.
-    private static func files(main: String, log: TomlReader.ProblemLog) -> [String] {
+    static func files(main: String, log: TomlReader.ProblemLog) -> [String] {
         let directory = URL(filePath: main).deletingLastPathComponent().appending(path: "conf.d").path
         var names: [String] = []
         if FileManager.default.fileExists(atPath: directory) {

@@ -15,7 +15,9 @@ struct LocalAPI: Sendable {
     /// A request path and query together; longer ones are refused.
     static let targetBytesLimit = 2048
 
-    static let routes = ["/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings", "/v1/read", "/v1/identify", "/v1/reload", "/metrics"]
+    static let routes = [
+        "/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings", "/v1/read", "/v1/identify", "/v1/trial", "/v1/reload", "/metrics",
+    ]
     /// Routes that do something.
     static let actions = ["/v1/reload"]
 
@@ -43,7 +45,7 @@ struct LocalAPI: Sendable {
         case "/v1/reload": return await reload()
         case "/v1/devices": return .success(DevicesReport(devices: await view.devices()))
         case "/v1/outputs": return .success(OutputsReport(outputs: await view.outputs()))
-        case "/v1/read", "/v1/identify": return await commission(path: path, parameters)
+        case "/v1/read", "/v1/identify", "/v1/trial": return await commission(path: path, parameters)
         case "/v1/readings": return await readings(device: parameters.first?.value)
         default: return .success(await view.status())
         }

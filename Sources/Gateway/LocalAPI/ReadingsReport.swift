@@ -146,7 +146,7 @@ extension Value: JSONValue {
 }
 
 /// A value of a report, as its JSON carries it. `Decimal` reads the digits as they stand, so nothing passes through a Double.
-private struct ReportValue: Decodable {
+struct ReportValue: Decodable {
     let value: Value
 
     init(from decoder: any Decoder) throws {
