@@ -57,6 +57,8 @@ package actor FileUpstream: Upstream {
 
     package func fitting(_ batch: Batch, bytes: Int) -> Int { format.records(of: batch, limit: bytes).count }
 
+    package func size(of batch: Batch) -> Int { format.records(of: batch, limit: .max).bytes.count }
+
     package func send(_ batch: Batch) -> Settlement {
         do throws(FileFault) {
             try write(batch)

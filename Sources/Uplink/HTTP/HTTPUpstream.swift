@@ -108,6 +108,8 @@ package actor HTTPUpstream: Upstream {
         return count
     }
 
+    package func size(of batch: Batch) -> Int { records(of: batch).count }
+
     package func send(_ batch: Batch) async -> Settlement {
         do throws(Failure) {
             let client = try linked()

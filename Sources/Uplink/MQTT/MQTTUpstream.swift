@@ -25,6 +25,8 @@ package actor MQTTUpstream: Upstream {
 
     package func fitting(_ batch: Batch, bytes: Int) -> Int { encoder.fitting(batch, bytes: bytes) }
 
+    package func size(of batch: Batch) -> Int { encoder.size(of: batch) }
+
     package func send(_ batch: Batch) async -> Settlement {
         let (time, timeout) = (time, settings.timeout)
         let deadline = time.uptime() + timeout
