@@ -1,5 +1,6 @@
 /* zlib (Debian zlib1g-dev) and a corner of glibc as Swift sees them. */
 #include <sys/timex.h>
+#include <sys/xattr.h>
 #include <zlib.h>
 
 /* The init calls are macros, which Swift does not import. `windowBits` 15 + 16 writes a gzip frame, -15 a bare deflate stream. */

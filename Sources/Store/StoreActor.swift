@@ -122,6 +122,7 @@ package actor Store {
         guard !isClosed else { return }
         hurry()
         if isDirty, connection != nil { _ = try? commit([]) }
+        if connection != nil { mark(lastSeq: books.lastSeq) }
         isClosed = true
         connection?.closeUntouched()
         connection = nil
@@ -165,6 +166,8 @@ package struct OpenReport: Hashable, Sendable {
     package var reason: String?
     /// What was brought over from it into the new one; nil when nothing could be.
     package var salvaged: SalvageReport?
+    /// The journal's id before this start, when the file was found to be older than the one that was here last: from a backup.
+    package var restoredFrom: String?
     /// The format the file had; 0 when it was made new.
     package var migratedFrom = 0
 

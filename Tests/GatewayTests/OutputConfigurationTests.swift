@@ -157,15 +157,15 @@ import Uplink
     @Test func theCloudsWantWhatTheyWant() throws {
         #expect(
             problems("type = \"mqtt\"\npreset = \"aws\"\nurl = \"mqtt://h\"\ntopic = \"{device}\"") == [
+                "/meterd.toml:1:1: output[0].cert_file: is wanted for aws, with key_file: the certificate of the thing",
                 "/meterd.toml:5:7: output[0].url: is plain text, which the cloud does not take; write mqtts://",
-                "/meterd.toml:2:1: output[0].cert_file: is wanted for aws, with key_file: the certificate of the thing",
                 "/meterd.toml:6:9: output[0].topic: {device} is no place here; there is {gateway}",
             ])
         #expect(
             problems("type = \"mqtt\"\npreset = \"azure\"\nurl = \"mqtts://h\"\nusername = \"me\"\ntopic = \"x\"") == [
+                "/meterd.toml:1:1: output[0].client_id: is wanted for azure: the device's id in the hub",
+                "/meterd.toml:1:1: output[0].access_key_file: or cert_file with key_file is wanted for azure, one of the two",
                 "/meterd.toml:6:12: output[0].username: is made by meterd for azure; remove it, and name the device's key with access_key_file",
-                "/meterd.toml:2:1: output[0].client_id: is wanted for azure: the device's id in the hub",
-                "/meterd.toml:2:1: output[0].access_key_file: or cert_file with key_file is wanted for azure, one of the two",
                 "/meterd.toml:7:1: output[0].topic: unknown key; remove it",
             ])
         #expect(

@@ -46,7 +46,7 @@ final class CloudTests {
     @Test func awsGetsBatchesBelowItsLimit() async throws {
         try await certificates()
         let heard = ["--cafile", folder + "/ca.pem", "--cert", folder + "/thing.pem", "--key", folder + "/thing.key"]
-        try await Broker.run(options("require_certificate true\nmax_packet_size 131072"), listen: heard) { broker in
+        try await Broker.run(options("allow_anonymous true\nrequire_certificate true\nmax_packet_size 131072"), listen: heard) { broker in
             try await broker.listens()
             var settings = broker.settings(.v5)
             settings.tls = MQTTSettings.TLS(
@@ -102,7 +102,7 @@ final class CloudTests {
                 Issue.record("taken with another password")
                 return
             }
-            try TextFile.write("no base64!\n", to: folder + "/key")
+            try TextFile.write("no-base64!\n", to: folder + "/key")
             guard case .unauthorized(let reason) = await later.send(Plant.batch(1...1)) else {
                 Issue.record("taken without a key")
                 return
