@@ -60,7 +60,13 @@ extension LocalAPI {
             let export = JournalExport(
                 format: format, devices: devices.isEmpty ? nil : Set(devices), from: try query.time("from"), until: try query.time("until"))
             // A journal that cannot be read is told before the first byte.
-            do throws(OutputControlError) { _ = try await outputs.journal() } catch { throw Refusal(error) }
+            do throws(OutputControlError) {
+                _ = try await outputs.journal()
+                let known = try await outputs.exportableDevices()
+                for device in devices where !known.contains(device) { throw OutputControlError.unknownDevice(device, known: known) }
+            } catch {
+                throw Refusal(error)
+            }
             return .success(ExportedText(export: export, control: outputs))
         } catch {
             return .failure(error)
@@ -97,6 +103,9 @@ extension LocalAPI {
 
 /// An answer that is not 200.
 struct Refusal: Error {
+    /// Names that one sentence lists.
+    static let namedDevices = 20
+
     let answer: LocalAPI.Answer
 
     init(_ status: Int, _ code: String, _ text: String) { answer = .failure(status, code, text) }
@@ -108,6 +117,10 @@ struct Refusal: Error {
             self.init(404, "unknown_output", "no output is called \"\(name)\"\(hint) (meterctl outputs lists them)")
         case .unknownLetter(let output, let seq):
             self.init(404, "unknown_dead_letter", "\(output) has no dead letter \(seq) (meterctl dead-letters list \(output) lists them)")
+        case .unknownDevice(let name, let known):
+            let names = known.prefix(Refusal.namedDevices).joined(separator: ", ") + (known.count > Refusal.namedDevices ? " ..." : "")
+            let rest = known.isEmpty ? "; nothing is kept yet" : "; there are \(names)"
+            self.init(404, "unknown_device", "the journal has no device \"\(name)\"\(Spelling.hint(name, among: known))\(rest)")
         case .refused(let text): self.init(409, "refused", text)
         case .unavailable(let text): self.init(503, "unavailable", text)
         }
