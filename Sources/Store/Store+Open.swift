@@ -110,7 +110,7 @@ extension Store {
         }
     }
 
-    private func load(_ opened: Connection) throws(StoreError) {
+    func load(_ opened: Connection) throws(StoreError) {
         connection = opened
         try loadBooks(opened)
         try loadDamage(opened)

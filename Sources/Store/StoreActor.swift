@@ -21,6 +21,8 @@ package actor Store {
     package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
     var files: DataDirectory?
+    /// Holds off a daemon while the journal is only read; `files` is nil then, and nothing is written.
+    var readLock: ReadLock?
     /// Nil after an I/O error, until the file is opened anew.
     var connection: Connection?
     var isClosed = false
@@ -67,7 +69,7 @@ package actor Store {
     /// Bytes that were in use when the disk was found full; nil while there is room.
     var fullLimit: Int?
 
-    private init(
+    init(
         directory: String, outputs: [String], limits: StoreLimits, time: any TimeSource, fileSystem: String?, logger: Logger
     ) {
         self.directory = directory
@@ -129,6 +131,7 @@ package actor Store {
         connection = nil
         files?.release()
         files = nil
+        readLock = nil
     }
 
     /// Retention and size from now on; what they force out goes with the next commits.

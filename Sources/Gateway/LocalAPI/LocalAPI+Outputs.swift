@@ -103,9 +103,6 @@ extension LocalAPI {
 
 /// An answer that is not 200.
 struct Refusal: Error {
-    /// Names that one sentence lists.
-    static let namedDevices = 20
-
     let answer: LocalAPI.Answer
 
     init(_ status: Int, _ code: String, _ text: String) { answer = .failure(status, code, text) }
@@ -118,9 +115,7 @@ struct Refusal: Error {
         case .unknownLetter(let output, let seq):
             self.init(404, "unknown_dead_letter", "\(output) has no dead letter \(seq) (meterctl dead-letters list \(output) lists them)")
         case .unknownDevice(let name, let known):
-            let names = known.prefix(Refusal.namedDevices).joined(separator: ", ") + (known.count > Refusal.namedDevices ? " ..." : "")
-            let rest = known.isEmpty ? "; nothing is kept yet" : "; there are \(names)"
-            self.init(404, "unknown_device", "the journal has no device \"\(name)\"\(Spelling.hint(name, among: known))\(rest)")
+            self.init(404, "unknown_device", OutputControlError.unknownDeviceText(name, known: known))
         case .refused(let text): self.init(409, "refused", text)
         case .unavailable(let text): self.init(503, "unavailable", text)
         }

@@ -42,6 +42,17 @@ package enum OutputControlError: Error, Hashable, Sendable {
     case unavailable(String)
 }
 
+extension OutputControlError {
+    /// Names that one sentence lists.
+    private static let namedDevices = 20
+
+    static func unknownDeviceText(_ name: String, known: [String]) -> String {
+        let names = known.prefix(namedDevices).joined(separator: ", ") + (known.count > namedDevices ? " ..." : "")
+        let rest = known.isEmpty ? "; nothing is kept yet" : "; there are \(names)"
+        return "the journal has no device \"\(name)\"\(Spelling.hint(name, among: known))\(rest)"
+    }
+}
+
 /// An export that is ready to run.
 struct ExportedText: Sendable {
     let export: JournalExport
