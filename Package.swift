@@ -36,11 +36,12 @@ let package = Package(
         .systemLibrary(name: "CModbus", pkgConfig: "libmodbus", providers: [.apt(["libmodbus-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CHost", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
         .target(name: "CToml"),
 
         .target(name: "Metering", dependencies: ["CToml"]),
-        .target(name: "Host", dependencies: ["Metering", "CHost"]),
+        .target(name: "Host", dependencies: ["Metering", "CHost", "CZstd"]),
         .target(name: "Evidence", dependencies: ["Metering", .product(name: "Crypto", package: "swift-crypto")]),
         .target(
             name: "Fieldbus",
@@ -59,6 +60,7 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: testable),
         .target(

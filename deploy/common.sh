@@ -46,7 +46,7 @@ install_packages() {
     ) || fail "apt-get install failed; see above"
 }
 
-build_packages=(pkg-config libstdc++-12-dev libmodbus-dev libmosquitto-dev libsqlite3-dev libtomlplusplus-dev zlib1g-dev)
+build_packages=(pkg-config libstdc++-12-dev libmodbus-dev libmosquitto-dev libsqlite3-dev libtomlplusplus-dev zlib1g-dev libzstd-dev)
 
 # The programs as they are shipped: release, the Swift runtime linked in (Package.swift says how). Leaves their folder in $programs.
 build_programs() {

@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timex.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include <zlib.h>
 

@@ -44,7 +44,7 @@ struct JournalExportCommand: AsyncParsableCommand {
         abstract: "Write what the journal keeps as CSV or JSON lines.",
         discussion: """
             CSV has a row for each reading, JSON lines have a line for each poll; docs/storage.md says what is in them. A file is only \
-            put in place when it is whole.
+            put in place when it is whole. While the daemon does not run, the database is opened read-only.
 
             Example:
               meterctl journal export --format jsonl --from 2026-11-24 -o day.jsonl
@@ -69,6 +69,12 @@ struct JournalExportCommand: AsyncParsableCommand {
         completion: .file())
     var output: String?
 
+    @Option(
+        help: .init(
+            "Where the journal lies, for when the daemon does not run (default: \(OfflineJournal.defaultDirectory)).", valueName: "folder"),
+        completion: .directory)
+    var data: String?
+
     @OptionGroup var socket: SocketOptions
 
     func validate() throws {
@@ -79,28 +85,65 @@ struct JournalExportCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        do {
+            try await exportFromDaemon()
+        } catch let failure as Failure where failure.code == .unreachable {
+            try await exportFromDisk(failure)
+        }
+    }
+
+    private func exportFromDaemon() async throws {
         var query: [(key: String, value: String)] = [("format", format.rawValue)] + device.map { ("device", $0) }
         if let from { query.append(("from", TimeText.whole(from) ?? from)) }
         if let to { query.append(("until", TimeText.whole(to) ?? to)) }
         let request = query
         try await DaemonClient.with(socket: socket.path) { client in
             let state = try await client.get(JournalDetailReport.self, "/v1/journal")
-            let target = try ExportTarget(file: output)
-            var progress = ExportProgress(journal: state.journal, format: format, time: SystemTime())
-            do {
-                try await client.stream("/v1/journal/export", query: request) { piece in
-                    try target.write(piece)
-                    progress.advance(piece)
-                }
-                try target.finish()
-            } catch {
-                progress.end()
-                target.abandon()
-                throw error
+            try await write(journal: state.journal) { take in
+                try await client.stream("/v1/journal/export", query: request) { try take($0) }
             }
-            progress.end()
-            if let output { Standard.error.print("\(Humanize.bytes(progress.bytes)) written to \(output)") }
         }
+    }
+
+    /// The daemon does not run: what it left is read without changing it.
+    private func exportFromDisk(_ unreachable: Failure) async throws {
+        let directory = data ?? OfflineJournal.defaultDirectory
+        let journal: OfflineJournal
+        do throws(OfflineJournal.Failure) {
+            journal = try await OfflineJournal.open(directory: directory)
+        } catch {
+            // Who named no place asked the daemon.
+            throw data == nil ? unreachable : Failure.failed("\(error)")
+        }
+        Standard.error.print("meterd does not run: reading \(directory)/journal.db, which stays as it is")
+        func time(_ text: String?) -> Timestamp? { text.flatMap { TimeText.whole($0) }.flatMap { Timestamp(rfc3339: $0) } }
+        do {
+            try await write(journal: await journal.journal()) { take in
+                try await journal.export(format: format.rawValue, devices: device, from: time(from), until: time(to)) { try take($0) }
+            }
+        } catch let failure as OfflineJournal.Failure {
+            throw Failure.failed("\(failure)")
+        }
+        await journal.close()
+    }
+
+    /// Takes the text piece by piece to where it goes, and tells how far it is.
+    private func write(journal: JournalReport, _ source: (_ take: ([UInt8]) throws -> Void) async throws -> Void) async throws {
+        let target = try ExportTarget(file: output)
+        var progress = ExportProgress(journal: journal, format: format, time: SystemTime())
+        do {
+            try await source { piece in
+                try target.write(piece)
+                progress.advance(piece)
+            }
+            try target.finish()
+        } catch {
+            progress.end()
+            target.abandon()
+            throw error
+        }
+        progress.end()
+        if let output { Standard.error.print("\(Humanize.bytes(progress.bytes)) written to \(output)") }
     }
 }
 

@@ -84,6 +84,10 @@ package struct OutputDesk: OutputControl {
         }
     }
 
+    package func exportableDevices() async throws(OutputControlError) -> [String] {
+        do throws(StoreError) { return try await store.keptDevices() } catch { throw OutputDesk.told(error) }
+    }
+
     package func export(_ export: JournalExport, write: ([UInt8]) async throws -> Void) async throws {
         try await export.run(on: store, write: write)
     }

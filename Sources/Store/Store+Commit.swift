@@ -20,6 +20,8 @@ struct StagedCommit {
     var deadLetterCount: Int
     var lossCount: Int
     var clockEventCount = 0
+    /// It was found in the file after all, and the store goes by it; whoever asked for the commit does not know yet.
+    var isAdopted = false
 }
 
 extension Store {

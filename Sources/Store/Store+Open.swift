@@ -24,6 +24,7 @@ extension Store {
         try files.finishSettingAside(at: time.wall())
         try openOrReplace(files)
         let connection = try opened()
+        let isOlder = try isOlderThanItWas(files, connection)
         openedAt = books.lastSeq
         watchClock()
         try connection.transaction { () throws(StoreError) in
@@ -31,10 +32,12 @@ extension Store {
                 "INSERT INTO run (boot, opened, opened_uptime, first_seq) VALUES (?, ?, ?, ?)", .text(DataDirectory.bootID()),
                 .integer(time.wall().milliseconds), .integer(time.uptime().nanoseconds), .integer(books.lastSeq + 1))
             run = try connection.integer("SELECT max(id) FROM run") ?? 0
+            if isOlder { try beginAnotherJournal(connection) }
             try writeClockEvents(clockEvents, connection)
             for name in configuredOutputs { try openOutput(name, connection) }
         }
         clockEvents = []
+        mark(lastSeq: nil)
         files.clearSuspicion()
         restoreBallast()
         files.sync()
@@ -107,7 +110,7 @@ extension Store {
         }
     }
 
-    private func load(_ opened: Connection) throws(StoreError) {
+    func load(_ opened: Connection) throws(StoreError) {
         connection = opened
         try loadBooks(opened)
         try loadDamage(opened)
@@ -254,8 +257,14 @@ extension Store {
 
     /// Whether the commit that failed is in the file after all.
     private func settleDoubt(_ connection: Connection) throws(StoreError) {
-        let commits = try connection.integer("SELECT commits FROM journal")
-        if let staged = inDoubt, commits == staged.books.commits { adopt(staged) } else { inDoubt = nil }
+        // The file may fail again before the commit is asked for again: what was adopted then is not adopted twice.
+        guard let staged = inDoubt, !staged.isAdopted else { return }
+        guard try connection.integer("SELECT commits FROM journal") == staged.books.commits else {
+            inDoubt = nil
+            return
+        }
+        adopt(staged)
+        inDoubt?.isAdopted = true
     }
 }
 

@@ -99,7 +99,7 @@ package struct OutputState: Hashable, Sendable {
 
 /// The journal in figures.
 package struct JournalState: Hashable, Sendable {
-    /// Names this database; changes only when the file is replaced.
+    /// Names this database; changes only when the file is replaced, by a new one or an older one.
     package var journalID: String
     package var firstSeq: Int64
     package var lastSeq: Int64

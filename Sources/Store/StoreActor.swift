@@ -21,6 +21,8 @@ package actor Store {
     package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
     var files: DataDirectory?
+    /// Holds off a daemon while the journal is only read; `files` is nil then, and nothing is written.
+    var readLock: ReadLock?
     /// Nil after an I/O error, until the file is opened anew.
     var connection: Connection?
     var isClosed = false
@@ -67,7 +69,7 @@ package actor Store {
     /// Bytes that were in use when the disk was found full; nil while there is room.
     var fullLimit: Int?
 
-    private init(
+    init(
         directory: String, outputs: [String], limits: StoreLimits, time: any TimeSource, fileSystem: String?, logger: Logger
     ) {
         self.directory = directory
@@ -123,11 +125,13 @@ package actor Store {
         guard !isClosed else { return }
         hurry()
         if isDirty, connection != nil { _ = try? commit([]) }
+        if connection != nil { mark(lastSeq: books.lastSeq) }
         isClosed = true
         connection?.closeUntouched()
         connection = nil
         files?.release()
         files = nil
+        readLock = nil
     }
 
     /// Retention and size from now on; what they force out goes with the next commits.
@@ -166,6 +170,8 @@ package struct OpenReport: Hashable, Sendable {
     package var reason: String?
     /// What was brought over from it into the new one; nil when nothing could be.
     package var salvaged: SalvageReport?
+    /// The journal's id before this start, when the file was found to be older than the one that was here last: from a backup.
+    package var restoredFrom: String?
     /// The format the file had; 0 when it was made new.
     package var migratedFrom = 0
 

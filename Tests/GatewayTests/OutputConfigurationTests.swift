@@ -130,6 +130,55 @@ import Uplink
                         login: MQTTSettings.Login(user: .token(TokenFile(path: secret))), layout: .thingsboard, availability: nil)))
     }
 
+    @Test func theCloudsAreReadWhole() throws {
+        let tls = MQTTSettings.TLS(certificate: secret, key: secret)
+        let aws = try load(
+            "type = \"mqtt\"\npreset = \"aws\"\nurl = \"mqtts://x-ats.iot.example.org\"\ncert_file = \"\(secret)\"\nkey_file = \"\(secret)\""
+        )
+        #expect(
+            aws.target
+                == .mqtt(
+                    MQTTSettings(
+                        host: "x-ats.iot.example.org", port: 8883, version: .v5, clientID: "", tls: tls,
+                        layout: .batches(topic: "meterd/{gateway}/readings", bytes: 102_400), availability: nil)))
+        let azure = try load(
+            "type = \"mqtt\"\npreset = \"azure\"\nurl = \"mqtts://hub.example.net\"\nclient_id = \"roof\"\naccess_key_file = \"\(secret)\"")
+        let user = "hub.example.net/roof/?api-version=2021-04-12"
+        #expect(
+            azure.target
+                == .mqtt(
+                    MQTTSettings(
+                        host: "hub.example.net", port: 8883, version: .v311, clientID: "roof",
+                        login: MQTTSettings.Login(user: .name(user), azureKey: TokenFile(path: secret)), tls: MQTTSettings.TLS(),
+                        layout: .batches(topic: "devices/roof/messages/events/$.ct=application%2Fjson&$.ce=utf-8", bytes: 204_800),
+                        availability: nil)))
+    }
+
+    @Test func theCloudsWantWhatTheyWant() throws {
+        #expect(
+            problems("type = \"mqtt\"\npreset = \"aws\"\nurl = \"mqtt://h\"\ntopic = \"{device}\"") == [
+                "/meterd.toml:1:1: output[0].cert_file: is wanted for aws, with key_file: the certificate of the thing",
+                "/meterd.toml:5:7: output[0].url: is plain text, which the cloud does not take; write mqtts://",
+                "/meterd.toml:6:9: output[0].topic: {device} is no place here; there is {gateway}",
+            ])
+        #expect(
+            problems("type = \"mqtt\"\npreset = \"azure\"\nurl = \"mqtts://h\"\nusername = \"me\"\ntopic = \"x\"") == [
+                "/meterd.toml:1:1: output[0].client_id: is wanted for azure: the device's id in the hub",
+                "/meterd.toml:1:1: output[0].access_key_file: or cert_file with key_file is wanted for azure, one of the two",
+                "/meterd.toml:6:12: output[0].username: is made by meterd for azure; remove it, and name the device's key with access_key_file",
+                "/meterd.toml:7:1: output[0].topic: unknown key; remove it",
+            ])
+        #expect(
+            problems("type = \"influx\"\nurl = \"http://h:8086/write?db=m\"\ncompression = \"zstd\"") == [
+                "/meterd.toml:5:15: output[0].compression: no server of line protocol takes zstd; write \"gzip\" or \"none\""
+            ])
+        guard case .http(let settings) = try load("type = \"http\"\nurl = \"http://h/\"\ncompression = \"zstd\"").target else {
+            Issue.record("no http")
+            return
+        }
+        #expect(settings.compression == .zstd)
+    }
+
     @Test func fileIsReadWhole() throws {
         let output = try load("type = \"file\"\ndirectory = \"/srv/x\"\nformat = \"jsonl\"\nrotate_size = \"1MiB\"\nkeep_files = 9")
         #expect(
@@ -169,7 +218,7 @@ import Uplink
                     "/meterd.toml:5:9: output[0].topic: must contain {gateway}, else several would share it",
                     "/meterd.toml:5:9: output[0].topic: must contain {device}, else several would share it",
                     "/meterd.toml:5:9: output[0].topic: must be a topic of at most 512 bytes, without + and #",
-                    "/meterd.toml:5:9: output[0].topic: {gatway} is no place; there are {gateway}, {device} and {role}",
+                    "/meterd.toml:5:9: output[0].topic: {gatway} is no place here; there are {gateway}, {device}, {role}",
                     "/meterd.toml:6:13: output[0].cert_file: cert_file and key_file go together; add the other",
                     "/meterd.toml:7:17: output[0].password_file: goes with a username; add username",
                     "/meterd.toml:8:1: output[0].availabilty_topic: unknown key; did you mean \"availability_topic\"?",

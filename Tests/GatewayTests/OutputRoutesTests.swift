@@ -167,8 +167,10 @@ import Uplink
             #expect(csv.status == 200 && csv.head.lowercased().contains("text/csv"))
             #expect(csv.body.contains("time,device,quantity,value,unit,quality,clock,seq\n"))
             #expect(csv.body.contains(",main,voltage_l1,9,V,0,S,9\n") && csv.body.contains(",10\n") && !csv.body.contains(",8\n"))
-            let lines = try await exchange(bench.socket, "/v1/journal/export?format=jsonl&device=other")
-            #expect(lines.status == 200 && !lines.body.contains("seq"))
+            let stranger = try await exchange(bench.socket, "/v1/journal/export?format=jsonl&device=main&device=mian")
+            #expect(stranger.status == 404)
+            #expect(
+                stranger.body.contains(#"the journal has no device \"mian\"; did you mean \"main\"?; there are main"#), "\(stranger.body)")
             #expect(try await exchange(bench.socket, "/v1/journal/export?format=xml").status == 400)
             #expect(try await exchange(bench.socket, "/v1/journal/export?from=yesterday").status == 400)
         }

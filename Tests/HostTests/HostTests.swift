@@ -25,6 +25,29 @@ import Testing
     }
 }
 
+@Suite struct ZstandardTests {
+    @Test func whatIsCompressedComesBack() throws {
+        for size in [0, 1, 63, 64 * 1024, 300_000] {
+            let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+            #expect(try Zstandard.expand(Zstandard.compress(bytes), limit: size) == bytes)
+        }
+    }
+
+    @Test func aSmallBombDoesNotFillTheMemory() {
+        let bomb = Zstandard.compress([UInt8](repeating: 0, count: 10_000_000), level: 9)
+        #expect(throws: Zstandard.Failure.tooLong(limit: 1_000_000)) { try Zstandard.expand(bomb, limit: 1_000_000) }
+    }
+
+    @Test func cutBrokenOrLengthenedFramesAreErrors() {
+        let packed = Zstandard.compress(Array("hello, meter, hello, meter, hello".utf8))
+        for cut in 0..<packed.count {
+            #expect(throws: Zstandard.Failure.corrupt) { try Zstandard.expand(Array(packed[..<cut]), limit: 100) }
+        }
+        #expect(throws: Zstandard.Failure.corrupt) { try Zstandard.expand(packed + [0], limit: 100) }
+        #expect(throws: Zstandard.Failure.corrupt) { try Zstandard.expand(Array("not zstd".utf8), limit: 100) }
+    }
+}
+
 @Suite struct ThreadExecutorTests {
     private actor Blocker {
         private let thread = ThreadExecutor(name: "a-name-longer-than-fifteen-bytes")

@@ -347,9 +347,9 @@ import Testing
 
         CSV has a row for each reading, JSON lines have a line for each poll;
         docs/storage.md says what is in them. A file is only put in place when it is
-        whole.
+        whole. While the daemon does not run, the database is opened read-only.
 
-        USAGE: meterctl journal export [--format <format>] [--device <name> ...] [--from <time>] [--to <time>] [--output <file>] [--socket <path>]
+        USAGE: meterctl journal export [--format <format>] [--device <name> ...] [--from <time>] [--to <time>] [--output <file>] [--data <folder>] [--socket <path>]
 
         OPTIONS:
           --format <format>       csv or jsonl. (values: csv, jsonl; default: csv)
@@ -358,6 +358,8 @@ import Testing
                                   in UTC.
           --to <time>             What was read before this time.
           -o, --output <file>     The file to write; standard output without it.
+          --data <folder>         Where the journal lies, for when the daemon does not
+                                  run (default: /var/lib/meterd).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
           --version               Show the version.

@@ -62,6 +62,17 @@ extension String {
         await sink.stop()
     }
 
+    @Test func aBatchPackedWithZstdIsTakenToo() async throws {
+        try await withSink { sink in
+            let headers = ["Content-Type: application/json", "Content-Encoding: zstd", "Idempotency-Key: gw/j1/1-2"]
+            let body = Zstandard.compress(Array(BatchText.body([1, 2]).utf8))
+            #expect(BatchText.exchange(sink.port, "POST", "/v1/batches", headers: headers, body: body).status == 200)
+            let records = try sink.records()
+            #expect(records.map(\.seq) == [1, 2])
+            #expect(BatchText.exchange(sink.port, "POST", "/v1/batches", headers: headers, body: [1, 2, 3]).status == 400)
+        }
+    }
+
     @Test func whatIsAcceptedIsInTheFileAsItCame() async throws {
         try await withSink { sink in
             #expect(BatchText.post(sink.port, [1, 2, 3]).status == 200)

@@ -187,6 +187,37 @@ struct FaultTests {
         await store.close()
     }
 
+    /// A commit is in the file although its answer was lost, and the disk fails once more before the commit is asked for again.
+    @Test func aCommitInDoubtIsAdoptedOnceHoweverOftenTheFileIsOpened() async throws {
+        let directory = TemporaryDirectory()
+        let store = try await open(directory)
+        _ = try await store.commit(polls(1...20))
+        func reject(_ seq: Int64) async throws {
+            guard case .slice(let slice) = try await store.offer(output: "park", records: 1, age: .zero) else {
+                return #expect(Bool(false), "nothing is offered")
+            }
+            #expect(slice.first == seq)
+            try await store.settle(output: "park", through: seq, accepted: 0, rejected: [Rejection(seq: seq, reason: "no")])
+        }
+        try await reject(1)
+        await store.note(Loss(cause: .notCommitted, polls: 1, readings: 2, firstTime: poll(1).time, lastTime: poll(1).time))
+        try await store.loseTheAnswerOfTheNextCommit(polls(21...25))
+        // The first opening adopts it; what is refused and lost from now on waits for the next commit.
+        #expect(try await store.deadLetters(output: "park", limit: 9).map(\.seq) == [1])
+        try await reject(2)
+        await store.note(Loss(cause: .damaged, seqs: 3...3, polls: 1, readings: 2, firstTime: poll(3).time, lastTime: poll(3).time))
+        try await store.loseTheFile()
+        #expect(try await store.deadLetters(output: "park", limit: 9).map(\.seq) == [1])
+        try await store.loseTheFile()
+        let receipt = try await store.commit(polls(21...25))
+        #expect(receipt?.first == 21 && receipt?.last == 25)
+        #expect(try await store.deadLetters(output: "park", limit: 9).map(\.seq) == [1, 2])
+        #expect(try await store.recordedLosses().map(\.cause) == [.notCommitted, .damaged])
+        #expect(await store.journalState().lostPolls == 2)
+        #expect(try await store.read(first: 1, last: 99, limit: 99).count == 25)
+        await store.close()
+    }
+
     @Test func aMissingDirectoryIsFatalEvenForAPatientStart() async {
         let failure = await #expect(throws: StoreError.self) {
             try await Store.open(directory: "/nonexistent/s", outputs: [], time: ManualTime(), patient: true, logger: quiet)

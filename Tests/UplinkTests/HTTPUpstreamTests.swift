@@ -128,6 +128,26 @@ func withUpstream<Result: Sendable>(
         #expect(try await settlement(of: .status(status, body: "no such\r\ndevice")) == .refused(reason: expected))
     }
 
+    @Test(arguments: HTTPUpstream.Compression.allCases) func theBodyIsPackedAsConfigured(_ compression: HTTPUpstream.Compression)
+        async throws
+    {
+        try await WireServer.serve(.status("200 OK")) { server in
+            try await withUpstream(server.url, compression: compression) { upstream in
+                #expect(await upstream.send(Plant.batch(1...50)) == .accepted(rejected: []))
+            }
+            let request = server.requests[0]
+            #expect(request.headers["content-encoding"] == (compression == .none ? nil : compression.rawValue))
+            let body =
+                switch compression {
+                case .gzip: try Deflate.expand(request.body, format: .gzip, limit: 1 << 20)
+                case .zstd: try Zstandard.expand(request.body, limit: 1 << 20)
+                case .none: request.body
+                }
+            var encoder = JSONBatchEncoder()
+            #expect(body == encoder.encode(Plant.batch(1...50)))
+        }
+    }
+
     /// A proxy takes connections for a receiver that is dead: no record is to blame, however long it lasts.
     @Test func aReceiverThatHangsUpOverEverythingKeepsTheData() async throws {
         try await WireServer.serve(.hangUp) { server in

@@ -97,7 +97,7 @@ struct MQTTUpstreamTests {
         try await Broker.run { broker in
             // A session that nobody closes, cut in the middle by the broker's keep-alive: here, by the kernel.
             let settings = broker.settings()
-            let session = try MQTTSession(settings, will: "meterd/gw-017/availability")
+            let session = try MQTTSession(settings, will: "meterd/gw-017/availability", now: SystemTime().wall())
             let line = MQTTLine(name: "test")
             await line.open(session)
             try await session.opened()

@@ -3,7 +3,7 @@ import Metering
 import Uplink
 
 extension OutputReader {
-    private enum Preset: String, CaseIterable { case thingsboard, homeassistant }
+    enum Preset: String, CaseIterable { case thingsboard, homeassistant, aws, azure }
 
     func mqtt(_ name: String?, _ timeout: Duration?) -> Configuration.Target? {
         let address = brokerAddress()
@@ -13,22 +13,37 @@ extension OutputReader {
         if let clientID, clientID.isEmpty || clientID.utf8.count > 255 || clientID.utf8.contains(where: { $0 < 0x20 }) {
             table.problem("client_id", "must be 1 to 255 bytes of text")
         }
-        let login = login(preset)
+        let login = preset == .azure ? azureLogin(address?.host, clientID) : login(preset)
         let tls = tls(address?.secure)
+        if preset == .aws || preset == .azure { checkCloud(preset, secure: address?.secure, tls: tls, login: login) }
         let keepAlive = table.duration("keep_alive", in: .seconds(5) ... .seconds(3600), example: "\"30s\"")
-        let topic = preset == .thingsboard ? nil : template("topic", mustName: ["{gateway}", "{device}"])
-        let availability = preset == .thingsboard ? nil : template("availability_topic", mustName: ["{gateway}"])
+        let topic: String? =
+            switch preset {
+            case .thingsboard, .azure: nil
+            case .aws: template("topic", mustName: [], places: ["gateway"])
+            case .homeassistant, nil: template("topic", mustName: ["{gateway}", "{device}"])
+            }
+        let hasAvailability = preset != .thingsboard && preset != .azure
+        let availability = hasAvailability ? template("availability_topic", mustName: ["{gateway}"]) : nil
         let discovery = preset == .homeassistant ? template("discovery_prefix", mustName: []) ?? "homeassistant" : nil
         guard let address, name != nil else { return nil }
         // Without an id of its own the output is named after the gateway, which another file may name.
         var settings = MQTTSettings(host: address.host, port: address.port, clientID: clientID ?? "", login: login, tls: tls)
-        settings.version = version ?? (preset == .thingsboard ? .v311 : .v5)
+        settings.version = version ?? (preset == .thingsboard || preset == .azure ? .v311 : .v5)
         if let keepAlive { settings.keepAlive = keepAlive }
         if let timeout { settings.timeout = timeout }
         if let topic { settings.layout = .records(topic: topic) }
+        // A retained message, or a last will that is one, needs a right of its own at AWS, and ends the connection without.
+        if preset == .aws || preset == .azure { settings.availability = nil }
         if let availability { settings.availability = availability.isEmpty ? nil : availability }
         settings.discovery = discovery
-        if preset == .thingsboard { (settings.layout, settings.availability) = (.thingsboard, nil) }
+        switch preset {
+        case .thingsboard: (settings.layout, settings.availability) = (.thingsboard, nil)
+        case .aws: settings.layout = .batches(topic: topic ?? MQTTSettings.awsTopic, bytes: MQTTSettings.awsBytes)
+        case .azure:
+            settings.layout = .batches(topic: MQTTSettings.azureTopic(device: settings.clientID), bytes: MQTTSettings.azureBytes)
+        case .homeassistant, nil: break
+        }
         return .mqtt(settings)
     }
 
@@ -77,21 +92,25 @@ extension OutputReader {
     }
 
     /// A topic with the places it must have, so that no two gateways or devices speak on one.
-    private func template(_ key: String, mustName places: [String]) -> String? {
+    private func template(_ key: String, mustName places: [String], places known: [String] = ["gateway", "device", "role"]) -> String? {
         guard let text = table.string(key, example: "\"\(MQTTSettings.standardTopic)\"") else { return nil }
         if key == "availability_topic", text.isEmpty { return text }
         for place in places where !text.contains(place) { table.problem(key, "must contain \(place), else several would share it") }
         if text.isEmpty || text.utf8.count > 512 || text.contains("+") || text.contains("#") || text.utf8.contains(0) {
             table.problem(key, "must be a topic of at most 512 bytes, without + and #")
         }
-        if let place = unknownPlace(text) { table.problem(key, "\(place) is no place; there are {gateway}, {device} and {role}") }
+        if let place = unknownPlace(text, known) {
+            table.problem(
+                key,
+                "\(place) is no place here; there \(known.count == 1 ? "is" : "are") \(known.map { "{\($0)}" }.joined(separator: ", "))")
+        }
         return text
     }
 
-    private func unknownPlace(_ text: String) -> String? {
+    private func unknownPlace(_ text: String, _ known: [String]) -> String? {
         for part in text.split(separator: "{", omittingEmptySubsequences: false).dropFirst() {
             let name = part.prefix { $0 != "}" }
-            if !["gateway", "device", "role"].contains(name) || name.count == part.count { return "{\(name)}" }
+            if !known.contains(String(name)) || name.count == part.count { return "{\(name)}" }
         }
         return nil
     }

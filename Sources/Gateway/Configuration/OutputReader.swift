@@ -93,6 +93,7 @@ struct OutputReader {
         }
         let (link, headers) = (link(url), headers())
         let compression = table.choice("compression", of: HTTPUpstream.Compression.self)
+        if compression == .zstd { table.problem("compression", "no server of line protocol takes zstd; write \"gzip\" or \"none\"") }
         var format = LineProtocol()
         if let measurement = table.string("measurement", example: "\"meterd\"") {
             format.measurement = measurement

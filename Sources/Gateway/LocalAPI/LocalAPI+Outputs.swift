@@ -60,7 +60,13 @@ extension LocalAPI {
             let export = JournalExport(
                 format: format, devices: devices.isEmpty ? nil : Set(devices), from: try query.time("from"), until: try query.time("until"))
             // A journal that cannot be read is told before the first byte.
-            do throws(OutputControlError) { _ = try await outputs.journal() } catch { throw Refusal(error) }
+            do throws(OutputControlError) {
+                _ = try await outputs.journal()
+                let known = try await outputs.exportableDevices()
+                for device in devices where !known.contains(device) { throw OutputControlError.unknownDevice(device, known: known) }
+            } catch {
+                throw Refusal(error)
+            }
             return .success(ExportedText(export: export, control: outputs))
         } catch {
             return .failure(error)
@@ -108,6 +114,8 @@ struct Refusal: Error {
             self.init(404, "unknown_output", "no output is called \"\(name)\"\(hint) (meterctl outputs lists them)")
         case .unknownLetter(let output, let seq):
             self.init(404, "unknown_dead_letter", "\(output) has no dead letter \(seq) (meterctl dead-letters list \(output) lists them)")
+        case .unknownDevice(let name, let known):
+            self.init(404, "unknown_device", OutputControlError.unknownDeviceText(name, known: known))
         case .refused(let text): self.init(409, "refused", text)
         case .unavailable(let text): self.init(503, "unavailable", text)
         }

@@ -16,6 +16,8 @@ package protocol OutputControl: Sendable {
     /// Returns the seq of the poll that is handed on next.
     func rewind(output: String, to place: RewindPlace) async throws(OutputControlError) -> Int64
     func journal() async throws(OutputControlError) -> JournalDetailReport
+    /// The devices of which something was ever kept, by name.
+    func exportableDevices() async throws(OutputControlError) -> [String]
     /// - Throws: `OutputControlError` before anything was written; later whatever broke it off.
     func export(_ export: JournalExport, write: ([UInt8]) async throws -> Void) async throws
 }
@@ -32,10 +34,23 @@ package enum OutputControlError: Error, Hashable, Sendable {
     case unknownOutput(String, known: [String])
     /// No dead letter of the output has this seq.
     case unknownLetter(String, Int64)
+    /// No poll of a device of this name was ever kept; `known` are those of which some were.
+    case unknownDevice(String, known: [String])
     /// It must not be done; the text says why and what to do.
     case refused(String)
     /// It cannot be done now; the text says why and what to do.
     case unavailable(String)
+}
+
+extension OutputControlError {
+    /// Names that one sentence lists.
+    private static let namedDevices = 20
+
+    static func unknownDeviceText(_ name: String, known: [String]) -> String {
+        let names = known.prefix(namedDevices).joined(separator: ", ") + (known.count > namedDevices ? " ..." : "")
+        let rest = known.isEmpty ? "; nothing is kept yet" : "; there are \(names)"
+        return "the journal has no device \"\(name)\"\(Spelling.hint(name, among: known))\(rest)"
+    }
 }
 
 /// An export that is ready to run.

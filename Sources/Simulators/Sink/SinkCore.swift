@@ -6,7 +6,7 @@ import Metering
 struct SinkRequest {
     /// The longest body taken, as sent.
     static let bodyLimit = 8 * 1024 * 1024
-    /// The longest JSON that a gzip body may unfold to.
+    /// The longest JSON that a packed body may unfold to.
     static let expandedLimit = 64 * 1024 * 1024
 
     var method: String
@@ -151,7 +151,16 @@ final class SinkCore: Sendable {
                 case .tooLong(let limit): throw RefusedRequest(413, "the body unfolds to more than \(limit) bytes")
                 }
             }
-        case .some(let other): throw RefusedRequest(415, "content encoding \(other) is not gzip")
+        case "zstd":
+            do throws(Zstandard.Failure) {
+                return try Zstandard.expand(request.body, limit: SinkRequest.expandedLimit)
+            } catch {
+                switch error {
+                case .corrupt: throw RefusedRequest(400, "the body is no zstd frame")
+                case .tooLong(let limit): throw RefusedRequest(413, "the body unfolds to more than \(limit) bytes")
+                }
+            }
+        case .some(let other): throw RefusedRequest(415, "content encoding \(other) is neither gzip nor zstd")
         }
     }
 

@@ -31,6 +31,24 @@ final class Connection {
         try execute("PRAGMA locking_mode = EXCLUSIVE")
     }
 
+    /// Opens it to be read, with what stands in its log; no byte of the two files changes, and no other is made.
+    init(reading path: String) throws(StoreError) {
+        self.path = path
+        // SQLite's own locks want a file that may be written; `ReadLock` stands in for them.
+        let status = sqlite3_open_v2(path, &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, "unix-none")
+        guard status == SQLITE_OK else {
+            let failure = error(status, "open")
+            sqlite3_close_v2(handle)
+            handle = nil
+            throw failure
+        }
+        sqlite3_extended_result_codes(handle, 1)
+        try execute("PRAGMA locking_mode = EXCLUSIVE")
+        try execute("PRAGMA query_only = ON")
+        try execute("PRAGMA mmap_size = 0")
+        try execute("PRAGMA cache_size = -1024")
+    }
+
     deinit { close() }
 
     /// Checkpoints, which takes seconds on a slow card, and closes; the WAL file stays, at its size.

@@ -190,7 +190,7 @@ final class DataDirectory {
     }
 }
 
-private func lastErrno() -> String { String(cString: strerror(errno)) }
+func lastErrno() -> String { String(cString: strerror(errno)) }
 
 extension String {
     fileprivate var trimmed: String { String(filter { !$0.isWhitespace && $0 != "\0" }) }

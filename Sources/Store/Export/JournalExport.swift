@@ -95,6 +95,15 @@ extension Store {
         return min(from, until)...max(from, until)
     }
 
+    /// Names of the devices of which polls were ever kept, in the order of the alphabet.
+    package func keptDevices() throws(StoreError) -> [String] {
+        let statement = try opened().statement("SELECT DISTINCT device FROM catalog ORDER BY device")
+        defer { statement.reset() }
+        var names: [String] = []
+        while try statement.step() { names.append(statement.text(0)) }
+        return names
+    }
+
     struct ExportPage: Sendable {
         var polls: [StoredPoll]
         /// Everything up to here has been looked at.

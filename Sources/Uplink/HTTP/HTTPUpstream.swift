@@ -52,7 +52,7 @@ package actor HTTPUpstream: Upstream {
         }
     }
 
-    package enum Compression: String, Hashable, Sendable, CaseIterable { case gzip, none }
+    package enum Compression: String, Hashable, Sendable, CaseIterable { case gzip, zstd, none }
 
     /// What the `Authorization` header says. The secrets are read from their files for each request.
     package enum Credentials: Hashable, Sendable {
@@ -122,10 +122,12 @@ package actor HTTPUpstream: Upstream {
                 request.headers.add(name: name, value: value)
             }
             var body = dialect.frame(records(of: batch), of: batch)
-            if settings.compression == .gzip {
-                request.headers.add(name: "Content-Encoding", value: "gzip")
-                body = Deflate.compress(body, format: .gzip)
+            switch settings.compression {
+            case .gzip: body = Deflate.compress(body, format: .gzip)
+            case .zstd: body = Zstandard.compress(body)
+            case .none: break
             }
+            if settings.compression != .none { request.headers.add(name: "Content-Encoding", value: settings.compression.rawValue) }
             request.body = .bytes(ByteBuffer(bytes: body))
             let answer: HTTPAnswer
             do { answer = try await exchange(request, client) } catch {

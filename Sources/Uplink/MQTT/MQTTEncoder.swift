@@ -15,6 +15,7 @@ struct MQTTEncoder: Sendable {
     private let settings: MQTTSettings
     private var lines = JSONLinesFormat()
     private var writer = JSONRecordWriter()
+    private var batchEncoder = JSONBatchEncoder()
     private var topics: [String: String] = [:]
     private var gateway = ""
     private var saidOnline = false
@@ -38,7 +39,26 @@ struct MQTTEncoder: Sendable {
         switch settings.layout {
         case .records(let template): batch.records.map { record($0, of: batch, template) }
         case .thingsboard: thingsboard(batch)
+        case .batches(let topic, let bytes): batches(batch, topic: topic, bytes: bytes)
         }
+    }
+
+    /// As many records a message as fit, in the frame of a batch that holds just them.
+    private mutating func batches(_ batch: Batch, topic template: String, bytes: Int) -> [MQTTParcel] {
+        let topic = MQTTSettings.topic(template, gateway: batch.gateway)
+        var parcels: [MQTTParcel] = []
+        var rest = batch.records[...]
+        while !rest.isEmpty {
+            var part = batch
+            part.records = Array(rest)
+            let (records, count) = batchEncoder.records(of: part, limit: bytes)
+            part.records = Array(rest.prefix(count))
+            (part.first, part.last) = (part.records[0].seq, part.records[count - 1].seq)
+            let message = MQTTMessage(topic: topic, payload: batchEncoder.frame(records, of: part))
+            parcels.append(MQTTParcel(message: message, seqs: part.records.map(\.seq)))
+            rest = rest.dropFirst(count)
+        }
+        return parcels
     }
 
     private mutating func record(_ record: BatchRecord, of batch: Batch, _ template: String) -> MQTTParcel {

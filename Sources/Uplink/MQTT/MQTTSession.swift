@@ -64,8 +64,10 @@ final class MQTTSession: @unchecked Sendable {
 
     /// Sets the client up; nothing is sent yet.
     ///
-    /// - Parameter will: the topic that says `offline` when the connection breaks.
-    init(_ settings: MQTTSettings, will: String?) throws(MQTTFault) {
+    /// - Parameters:
+    ///   - will: the topic that says `offline` when the connection breaks.
+    ///   - now: until when a password made of a key is good follows from it.
+    init(_ settings: MQTTSettings, will: String?, now: Timestamp) throws(MQTTFault) {
         _ = MQTTSession.library
         guard let client = mosquitto_new(settings.clientID, true, nil) else { throw .unavailable(String(cString: strerror(errno))) }
         self.client = client
@@ -74,7 +76,7 @@ final class MQTTSession: @unchecked Sendable {
         mosquitto_int_option(client, MOSQ_OPT_SEND_MAXIMUM, MQTTSession.window)
         mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1)
         if let tls = settings.tls { try secure(tls) }
-        if let login = settings.login { try logIn(login) }
+        if let login = settings.login { try logIn(login, now) }
         if let will {
             let offline = Array("offline".utf8)
             guard mosquitto_will_set(client, will, Int32(offline.count), offline, 1, true) == 0 else {
@@ -126,17 +128,22 @@ final class MQTTSession: @unchecked Sendable {
         guard code == 0 else { throw .configuration("TLS cannot be set up: \(String(cString: mosquitto_strerror(code)))") }
     }
 
-    private func logIn(_ login: MQTTSettings.Login) throws(MQTTFault) {
+    private func logIn(_ login: MQTTSettings.Login, _ now: Timestamp) throws(MQTTFault) {
         let (user, password): (String, String?)
         do throws(TokenFile.Failure) {
             switch login.user {
             case .name(let name): user = name
             case .token(let file): user = try file.read()
             }
-            password = try login.password?.read(spaces: true)
+            if let key = login.azureKey {
+                password = AzureToken.make(hub: settings.host, device: settings.clientID, key: try key.read(), now: now)
+            } else {
+                password = try login.password?.read(spaces: true)
+            }
         } catch {
             throw .configuration("\(error)")
         }
+        if let key = login.azureKey, password == nil { throw .configuration("\(key.path) holds no key: base64 is wanted") }
         guard mosquitto_username_pw_set(client, user, password) == 0 else { throw .configuration("the user name is no text for MQTT") }
     }
 

@@ -28,10 +28,13 @@ package struct MQTTSettings: Hashable, Sendable {
         }
         package var user: User
         package var password: TokenFile?
+        /// Holds a device's key at an Azure IoT hub, of which a password is made for each connection.
+        package var azureKey: TokenFile?
 
-        package init(user: User, password: TokenFile? = nil) {
+        package init(user: User, password: TokenFile? = nil, azureKey: TokenFile? = nil) {
             self.user = user
             self.password = password
+            self.azureKey = azureKey
         }
     }
 
@@ -41,7 +44,23 @@ package struct MQTTSettings: Hashable, Sendable {
         case records(topic: String)
         /// ThingsBoard's gateway API: many records a message.
         case thingsboard
+        /// The JSON of the HTTP output, a message for each batch of at most so many bytes.
+        case batches(topic: String, bytes: Int)
     }
+
+    /// AWS IoT Core ends the connection at a message of more than 128 KiB, topic and all.
+    /// - Source: AWS, "AWS IoT Core endpoints and quotas", "Message broker limits".
+    package static let awsBytes = 100 * 1024
+    package static let awsTopic = "meterd/{gateway}/readings"
+    /// An Azure IoT hub takes messages of at most 256 KiB. What is said behind the topic lets it route by what stands in them.
+    /// - Source: Microsoft, "IoT Hub quotas and throttling"; "Communicate with an IoT hub using the MQTT protocol".
+    package static let azureBytes = 200 * 1024
+
+    package static func azureTopic(device: String) -> String {
+        "devices/\(device)/messages/events/$.ct=application%2Fjson&$.ce=utf-8"
+    }
+
+    package static func azureUser(hub: String, device: String) -> String { "\(hub)/\(device)/?api-version=2021-04-12" }
 
     package static let standardTopic = "meterd/{gateway}/{device}"
     package static let standardAvailability = "meterd/{gateway}/availability"

@@ -79,7 +79,7 @@ package actor MQTTUpstream: Upstream {
         if let session, session.end == nil { return session }
         abandon(.unavailable("closed"))
         encoder.begin(gateway: batch.gateway)
-        let new = try MQTTSession(settings, will: encoder.availability("offline", gateway: batch.gateway)?.topic)
+        let new = try MQTTSession(settings, will: encoder.availability("offline", gateway: batch.gateway)?.topic, now: time.wall())
         session = new
         let line = line
         // Connecting blocks, and may for as long as the resolver likes; the wait below is what ends.

@@ -1,0 +1,2 @@
+/* libzstd (Debian libzstd-dev) as Swift sees it. */
+#include <zstd.h>
