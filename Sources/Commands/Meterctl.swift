@@ -16,7 +16,7 @@ struct Meterctl: AsyncParsableCommand {
         subcommands: [
             StatusCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, DeadLettersCommand.self,
             JournalCommand.self, ConfigCommand.self, ReloadCommand.self,
-            ReadCommand.self, ScanCommand.self, IdentifyCommand.self,
+            IntervalsCommand.self, ReadCommand.self, ScanCommand.self, IdentifyCommand.self,
         ])
 
     static func main() async {

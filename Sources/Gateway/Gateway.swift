@@ -146,6 +146,9 @@ package struct Gateway: Sendable {
                 commissioning: Commissioner { [lineup = parts.lineup] in
                     let lineup = lineup.withLock { $0 }
                     return (lineup.configuration, lineup.buses)
+                },
+                intervals: IntervalDesk(store: parts.store, time: time) { [lineup = parts.lineup] in
+                    lineup.withLock { $0.configuration.devices.map(\.catalogEntry) }
                 }, socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
             state: state, time: time, logger: logger)
         // Started from the first to the last and stopped from the last to the first: the signs of life end at once, then the buses bring

@@ -9,6 +9,8 @@ struct LocalAPI: Sendable {
     var outputs: (any OutputControl)?
     /// The way to the buses; nil where there are none to ask.
     var commissioning: (any CommissioningView)?
+    /// What the quarter hours are asked of; nil where none are made.
+    var intervals: (any IntervalView)?
 
     /// A request path and query together; longer ones are refused.
     static let targetBytesLimit = 2048
@@ -21,7 +23,8 @@ struct LocalAPI: Sendable {
     func answer(method: String, path: String, parameters: [(key: String, value: String)]) async -> Answer {
         if let answer = await answerOutputs(method: method, path: path, parameters: parameters) { return answer }
         guard LocalAPI.routes.contains(path) else {
-            let hint = Spelling.hint(path, among: LocalAPI.routes + LocalAPI.outputRoutes.map(\.path))
+            if path == LocalAPI.intervalsRoute { return .failure(405, "method_not_allowed", "\(path) only answers GET") }
+            let hint = Spelling.hint(path, among: LocalAPI.routes + LocalAPI.outputRoutes.map(\.path) + [LocalAPI.intervalsRoute])
             return .failure(404, "not_found", "there is no \(path)\(hint) (routes: \(LocalAPI.routes.joined(separator: ", ")))")
         }
         let wanted = LocalAPI.method(of: path)

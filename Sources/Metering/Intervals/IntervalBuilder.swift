@@ -32,6 +32,8 @@ package struct IntervalBuilder: Sendable {
     static let earliest = Timestamp(milliseconds: 1_577_836_800_000)
     /// Other devices' polls may stand in the journal so much before this one's of the same time.
     static let disorder: Int64 = 60_000
+    /// A day: others whose clock leaps further are not followed.
+    static let passLimit: Int64 = 96
 
     /// - Parameter from: the first interval holds this time, though nothing was read in it; nil for the one of the first poll.
     package init(device: String, from: Timestamp? = nil) {
@@ -103,7 +105,7 @@ package struct IntervalBuilder: Sendable {
     /// Nothing of this device came up to then.
     package mutating func pass(_ time: Timestamp, emit: (Interval) -> Void) {
         let time = Timestamp(milliseconds: time.milliseconds - IntervalBuilder.disorder)
-        guard let last = drafts.last, time >= IntervalBuilder.earliest, Interval.number(of: time) > last.number else { return }
+        guard let last = drafts.last, Interval.number(of: time) - last.number <= IntervalBuilder.passLimit else { return }
         roll(to: Interval.number(of: time), isCut: false, emit)
         giveOut(at: time.milliseconds, emit)
     }
@@ -114,7 +116,7 @@ package struct IntervalBuilder: Sendable {
             if let step = counters[index].track.finish() { follow(step, index) }
         }
         placeEvents()
-        pass(Timestamp(milliseconds: time.milliseconds + IntervalBuilder.disorder), emit: emit)
+        if time >= IntervalBuilder.earliest { roll(to: Interval.number(of: time), isCut: false, emit) }
         while let draft = drafts.first {
             close(draft, isComplete: draft.end <= time.milliseconds, until: time.milliseconds, emit)
         }
