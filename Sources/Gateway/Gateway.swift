@@ -24,6 +24,8 @@ package struct Gateway: Sendable {
     let parts: GatewayParts
     let workshop: Reloader.Workshop
     let state: GatewayState
+    /// The last seq of before this start.
+    private let seqBefore: Int64
 
     /// Runs a gateway with this configuration until SIGTERM or SIGINT.
     ///
@@ -67,7 +69,9 @@ package struct Gateway: Sendable {
             zip(ids, zip(configuration.devices, entries)).map { id, device in
                 (id, device.1, ReadingDecoder(profile: device.0.profile, invert: device.0.invert))
             })
-        let intake = PollIntake(live: live, journal: journal)
+        let exchanges = ExchangeWatch(live: live, logger: logger)
+        let intake = PollIntake(live: live, journal: journal, exchanges: exchanges)
+        seqBefore = await store.journalState().lastSeq
         let report = await store.openReport
         workshop = Reloader.Workshop(
             buses: { Gateway.buses($0, ids: $1, sink: intake, time: time, logger: logger) },
@@ -79,7 +83,8 @@ package struct Gateway: Sendable {
             })
         let lineup = Lineup(
             configuration: configuration, buses: workshop.buses(configuration, ids), deliveries: workshop.deliveries(configuration, store))
-        parts = GatewayParts(store: store, journal: journal, live: live, intake: intake, lineup: Lock(lineup), logger: logger)
+        parts = GatewayParts(
+            store: store, journal: journal, live: live, intake: intake, exchanges: exchanges, lineup: Lock(lineup), logger: logger)
         state = GatewayState(started: time.wall(), startedUptime: time.uptime(), parts: parts, time: time)
     }
 
@@ -158,6 +163,9 @@ package struct Gateway: Sendable {
             OutputsService(parts: parts),
             api,
             BusesService(parts: parts, time: time, logger: logger),
+            ExchangeRecall(
+                store: parts.store, watch: parts.exchanges, devices: Set(configuration.devices.map(\.name)), before: seqBefore,
+                logger: logger),
             // Nothing comes or goes any more once the stop begins.
             reloader,
             LifeSigns(
@@ -199,11 +207,13 @@ package struct Gateway: Sendable {
 final class PollIntake: PollSink {
     private let live: LiveReadings
     private let journal: JournalWriter
+    private let exchanges: ExchangeWatch
     private let taken = Lock(0)
 
-    init(live: LiveReadings, journal: JournalWriter) {
+    init(live: LiveReadings, journal: JournalWriter, exchanges: ExchangeWatch) {
         self.live = live
         self.journal = journal
+        self.exchanges = exchanges
     }
 
     /// Polls taken since the start, of buses that are gone too.
@@ -212,5 +222,6 @@ final class PollIntake: PollSink {
     func take(_ poll: Poll) {
         taken.withLock { $0 += 1 }
         journal.take(poll, readings: live.remember(poll))
+        exchanges.take(poll)
     }
 }

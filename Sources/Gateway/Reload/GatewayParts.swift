@@ -10,6 +10,7 @@ struct GatewayParts: Sendable {
     let journal: JournalWriter
     let live: LiveReadings
     let intake: PollIntake
+    let exchanges: ExchangeWatch
     let lineup: Lock<Lineup>
     let busCrew = Crew()
     let outputCrew = Crew()

@@ -17,6 +17,12 @@ package struct IdentityRecord: Hashable, Sendable {
 
     package init() {}
 
+    /// Known from before.
+    package init(serial: String, lastSeen: Timestamp) {
+        self.serial = serial
+        self.lastSeen = lastSeen
+    }
+
     /// After so long away the serial number is read again: as `PollPlan` counts.
     private static let lossBound = Duration.seconds(3)
     private static let lossPolls = 2
@@ -59,7 +65,7 @@ package struct IdentityRecord: Hashable, Sendable {
     }
 
     /// Zeros are what a device says that has no serial number, or not yet.
-    private static func names(_ serial: String) -> Bool { serial.contains { $0 != "0" && $0 != " " } }
+    package static func names(_ serial: String) -> Bool { serial.contains { $0 != "0" && $0 != " " } }
 }
 
 extension IdentityRecord.Former {
