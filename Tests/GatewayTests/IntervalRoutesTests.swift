@@ -76,7 +76,7 @@ import Testing
             let poll = IntervalRoutesTests.poll(main, minute: minute, tenths: tenths, power: UInt16(600 + minute % 2), serial: serial)
             _ = try await store.commit([poll])
         }
-        let desk = IntervalDesk(store: store, time: time) { entries }
+        let desk = IntervalDesk(store: store, time: time) { (entries.map(\.device), entries) }
         try await withServer(intervals: desk, body)
         await store.close()
     }

@@ -58,7 +58,8 @@ func withGateway(_ view: CannedGateway = CannedGateway(), _ body: @escaping @Sen
     let (listening, listens) = AsyncStream.makeStream(of: Void.self)
     let socket = "\(directory)/api.sock"
     let server = LocalAPIServer(
-        view: view, socket: socket, group: nil, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, time: SystemTime(), logger: logger,
+        view: view, field: FieldDesk { [] }, socket: socket, group: nil, eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
+        time: SystemTime(), logger: logger,
         onListening: { listens.yield() })
     let services = ServiceGroup(
         configuration: .init(services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)], logger: logger))

@@ -35,8 +35,10 @@ import Testing
         SUBCOMMANDS:
           status                  Show whether all is well: health, problems, clock,
                                   journal, buses, devices, outputs.
+          buses                   Show how busy each bus is, against what the config
+                                  asks of it.
           devices                 List the meters, inverters and sensors, and whether
-                                  they answer.
+                                  they answer; show how one of them is asked.
           readings                Show the newest reading of every point.
           outputs                 List where readings are handed on and how far each
                                   output has come; pause, resume or rewind one.
@@ -79,10 +81,19 @@ import Testing
         Example:
           meterctl status --json
         """,
-        "devices": """
-        OVERVIEW: List the meters, inverters and sensors, and whether they answer.
+        "buses": """
+        OVERVIEW: Show how busy each bus is, against what the config asks of it.
 
-        USAGE: meterctl devices [--json] [--quiet] [--socket <path>]
+        BUSY is the measured share of the last minute in which a request was in flight,
+        EXPECTED what the periods ask for by the formula (20 ms turnaround on a line, 5
+        ms a round trip on a network): above 100 % polls are skipped. LATE are polls
+        that began more than half a period after they were due, SKIPPED those that went
+        by. With a name the devices of that bus follow.
+
+        USAGE: meterctl buses [<bus>] [--json] [--quiet] [--socket <path>]
+
+        ARGUMENTS:
+          <bus>                   This bus only, with its devices.
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
@@ -95,7 +106,33 @@ import Testing
           -h, --help              Show help information.
 
         Example:
-          meterctl devices
+          meterctl buses line-1
+        """,
+        "devices": """
+        OVERVIEW: List the meters, inverters and sensors, and whether they answer; show
+        how one of them is asked.
+
+        With a name: the requests it is asked as they are now, what was learned of it
+        (registers it refuses or leaves unanswered), how fast it answers and how long
+        it is waited for, and its points.
+
+        USAGE: meterctl devices [<device>] [--json] [--quiet] [--socket <path>]
+
+        ARGUMENTS:
+          <device>                Show this device, in full.
+
+        OPTIONS:
+          --json                  Print the daemon's answer as JSON (see
+                                  docs/local-api.md).
+          -q, --quiet             Print names only, one a line; nothing when there are
+                                  none.
+          --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
+                                  else /run/meterd/meterd.sock).
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl devices main
         """,
         "readings": """
         OVERVIEW: Show the newest reading of every point.
@@ -404,6 +441,10 @@ import Testing
         mend it. Exits 0 when the file is valid, 65 when it is not. The daemon need not
         run.
 
+        Of a valid file the load of each bus is shown: requests and bytes a second, how
+        long one round takes, the share of the time. Periods that cannot be met are
+        warnings, each with one that can.
+
         USAGE: meterctl config check [<file>] [--json]
 
         ARGUMENTS:
@@ -411,7 +452,7 @@ import Testing
 
         OPTIONS:
           --json                  Print the verdict as JSON:
-                                  {"valid":...,"file":...,"problems":[...]}.
+                                  {"valid":...,"file":...,"problems":[...],"buses":[...],"warnings":[...]}.
           --version               Show the version.
           -h, --help              Show help information.
 

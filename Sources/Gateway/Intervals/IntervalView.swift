@@ -41,22 +41,23 @@ package struct PreparedIntervals: Sendable {
 package struct IntervalDesk: IntervalView {
     private let store: Store
     private let time: any TimeSource
-    private let entries: @Sendable () -> [CatalogEntry]
+    private let devices: @Sendable () -> (names: [String], entries: [CatalogEntry])
     private let running = Lock(0)
 
     /// Each reads the journal for itself, and the store serves them beside its commits.
     static let listingsLimit = 4
 
-    /// - Parameter entries: those of the devices that are configured now; a reload changes them.
-    package init(store: Store, time: any TimeSource, entries: @escaping @Sendable () -> [CatalogEntry]) {
+    /// - Parameter devices: what is configured now, and what decodes it as far as that is known; a reload changes them.
+    package init(
+        store: Store, time: any TimeSource, devices: @escaping @Sendable () -> (names: [String], entries: [CatalogEntry])
+    ) {
         self.store = store
         self.time = time
-        self.entries = entries
+        self.devices = devices
     }
 
     package func prepare(_ request: IntervalRequest) async throws(GatewayViewError) -> PreparedIntervals {
-        let entries = entries()
-        let names = entries.map(\.device)
+        let (names, entries) = devices()
         let kept: Set<String>
         // A journal that cannot be read is told before the first byte.
         do throws(StoreError) { kept = try await store.catalogDevices() } catch { throw .unavailable("\(error)") }

@@ -9,6 +9,7 @@ struct GatewayParts: Sendable {
     let store: Store
     let journal: JournalWriter
     let live: LiveReadings
+    let maps: MapDesk
     let intake: PollIntake
     let exchanges: ExchangeWatch
     let lineup: Lock<Lineup>
