@@ -81,6 +81,7 @@ private struct Benches {
     private var entries: [CatalogID: (device: String, unit: UInt8, decoder: ReadingDecoder)?] = [:]
     private var ready: [Interval] = []
     private var newest: Timestamp?
+    private var passed: Int64?
 
     /// - Parameter start: nothing is told of earlier.
     init(listing: IntervalListing, start: Timestamp) {
@@ -119,9 +120,10 @@ private struct Benches {
         return true
     }
 
-    /// Brings devices on that are silent while others are not.
+    /// Brings devices on that are silent while others are not, once a quarter hour.
     mutating func pass() {
-        guard let newest else { return }
+        guard let newest, Interval.number(of: newest.advanced(by: .seconds(-60))) != passed else { return }
+        passed = Interval.number(of: newest.advanced(by: .seconds(-60)))
         forEach { $0.pass(newest, emit: $1) }
     }
 
