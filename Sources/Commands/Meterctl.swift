@@ -16,7 +16,7 @@ struct Meterctl: AsyncParsableCommand {
         subcommands: [
             StatusCommand.self, BusesCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, DeadLettersCommand.self,
             JournalCommand.self, ConfigCommand.self, ReloadCommand.self,
-            ReadCommand.self, ScanCommand.self, IdentifyCommand.self, ProfilesCommand.self,
+            IntervalsCommand.self, ReadCommand.self, ScanCommand.self, IdentifyCommand.self, ProfilesCommand.self,
         ])
 
     static func main() async {

@@ -24,6 +24,8 @@ package struct Gateway: Sendable {
     let parts: GatewayParts
     let workshop: Reloader.Workshop
     let state: GatewayState
+    /// The last seq of before this start.
+    private let seqBefore: Int64
 
     /// Runs a gateway with this configuration until SIGTERM or SIGINT.
     ///
@@ -67,7 +69,9 @@ package struct Gateway: Sendable {
         let known = try await maps.recall(configuration)
         let ids = known.ids(try await store.promise(known.entries))
         maps.show(known.devices, ids)
-        let intake = PollIntake(live: live, journal: journal)
+        let exchanges = ExchangeWatch(live: live, logger: logger)
+        let intake = PollIntake(live: live, journal: journal, exchanges: exchanges)
+        seqBefore = await store.journalState().lastSeq
         let report = await store.openReport
         workshop = Reloader.Workshop(
             buses: { Gateway.buses($0, ids: $1, sink: intake, maps: maps, time: time, logger: logger) },
@@ -79,7 +83,9 @@ package struct Gateway: Sendable {
             })
         let lineup = Lineup(
             configuration: configuration, buses: workshop.buses(known, ids), deliveries: workshop.deliveries(configuration, store))
-        parts = GatewayParts(store: store, journal: journal, live: live, maps: maps, intake: intake, lineup: Lock(lineup), logger: logger)
+        parts = GatewayParts(
+            store: store, journal: journal, live: live, maps: maps, intake: intake, exchanges: exchanges, lineup: Lock(lineup),
+            logger: logger)
         state = GatewayState(started: time.wall(), startedUptime: time.uptime(), parts: parts, time: time)
     }
 
@@ -148,8 +154,10 @@ package struct Gateway: Sendable {
                 commissioning: Commissioner { [lineup = parts.lineup] in
                     let lineup = lineup.withLock { $0 }
                     return (lineup.configuration, lineup.buses)
-                }, field: FieldDesk { [lineup = parts.lineup] in lineup.withLock { $0.buses } }, socket: configuration.api.socket,
-                eventLoopGroup: eventLoops, time: time, logger: logger),
+                }, field: FieldDesk { [lineup = parts.lineup] in lineup.withLock { $0.buses } },
+                intervals: IntervalDesk(store: parts.store, time: time) { [parts] in
+                    (parts.lineup.withLock { $0.configuration.devices.map(\.name) }, parts.live.entries)
+                }, socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
             state: state, time: time, logger: logger)
         // Started from the first to the last and stopped from the last to the first: the signs of life end at once, then the buses bring
         // in what they are reading; whoever asks and whoever delivers can do so until then; the journal ends last and commits it all.
@@ -158,6 +166,9 @@ package struct Gateway: Sendable {
             OutputsService(parts: parts),
             api,
             BusesService(parts: parts, time: time, logger: logger),
+            ExchangeRecall(
+                store: parts.store, watch: parts.exchanges, devices: Set(configuration.devices.map(\.name)), before: seqBefore,
+                logger: logger),
             // Nothing comes or goes any more once the stop begins.
             reloader,
             LifeSigns(
@@ -199,11 +210,13 @@ package struct Gateway: Sendable {
 final class PollIntake: PollSink {
     private let live: LiveReadings
     private let journal: JournalWriter
+    private let exchanges: ExchangeWatch
     private let taken = Lock(0)
 
-    init(live: LiveReadings, journal: JournalWriter) {
+    init(live: LiveReadings, journal: JournalWriter, exchanges: ExchangeWatch) {
         self.live = live
         self.journal = journal
+        self.exchanges = exchanges
     }
 
     /// Polls taken since the start, of buses that are gone too.
@@ -212,5 +225,6 @@ final class PollIntake: PollSink {
     func take(_ poll: Poll) {
         taken.withLock { $0 += 1 }
         journal.take(poll, readings: live.remember(poll))
+        exchanges.take(poll)
     }
 }

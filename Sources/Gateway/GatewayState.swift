@@ -45,7 +45,8 @@ package final class GatewayState: GatewayView {
         let facts = ProblemFacts(
             now: time.wall(), started: started, buses: buses, clock: clock, journal: journalState, isLosing: isLosing(journalState),
             journalError: parts.journal.lastError, openReport: openReport, outputs: configuration.outputs.map(\.name),
-            deliveries: lineup.deliveries.map(\.status), outputStates: outputStates, reloadProblem: reloadProblem.withLock { $0 })
+            deliveries: lineup.deliveries.map(\.status), outputStates: outputStates, reloadProblem: reloadProblem.withLock { $0 },
+            exchanges: configuration.devices.compactMap { [known = parts.exchanges.exchanges] in known[$0.name] })
         let problems = dated(facts.problems)
         return StatusReport(
             version: Gateway.version, gateway: configuration.gateway.id, journalID: openReport.journalID, started: started,

@@ -96,6 +96,14 @@ package final class LiveReadings: Sendable {
         boards.withLock { boards in boards.byID[poll.entry]?.remember(poll) ?? 0 }
     }
 
+    /// What decodes the polls of the devices that are shown, in their order.
+    package var entries: [CatalogEntry] { boards.withLock { boards in boards.order.compactMap { boards.byID[$0]?.entry } } }
+
+    /// What decodes the polls of an entry; nil for one that is gone.
+    package func source(of id: CatalogID) -> (entry: CatalogEntry, decoder: ReadingDecoder)? {
+        boards.withLock { boards in boards.byID[id].map { ($0.entry, $0.decoder) } }
+    }
+
     package func snapshots() -> [Snapshot] {
         let all = boards.withLock { $0 }
         return all.order.compactMap { all.byID[$0]?.snapshot }

@@ -36,10 +36,12 @@ struct ProblemFacts {
     var outputStates: [OutputState]
     /// Why the last reload changed nothing; nil when it was applied.
     var reloadProblem: String?
+    /// The last exchange of each configured device that had one.
+    var exchanges: [DeviceExchange] = []
 
     /// The worst first, then in the order of buses, devices and outputs.
     var problems: [Problem] {
-        let all = reloadProblems + journalProblems + busProblems + outputProblems + clockProblems
+        let all = reloadProblems + journalProblems + busProblems + exchangeProblems + outputProblems + clockProblems
         return all.enumerated().sorted { ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset) }.map(\.element)
     }
 

@@ -38,12 +38,15 @@ package struct PointDefinition: Hashable, Sendable {
     package var map: [Int64: ExactDecimal]
     /// Names of states, for people; for a text quantity they are the value.
     package var names: [Int64: String]
+    /// The value, in the quantity's unit, at which a counter is back at 0; nil where only the registers tell.
+    package var rollover: ExactDecimal?
 
     package init(
         quantity: Quantity, block: Block, encoding: Encoding, order: WordOrder = .abcd, factor: ExactDecimal = ExactDecimal(1),
         offset: ExactDecimal = .zero, scaleRegister: Block? = nil, absent: [UInt64] = [], pointClass: PointClass = .live,
         invert: Bool = false, parts: [Block] = [], terms: [Operand] = [], ratios: [Operand] = [], signFlag: SignFlag? = nil,
-        mask: UInt64? = nil, map: [Int64: ExactDecimal] = [:], names: [Int64: String] = [:]
+        mask: UInt64? = nil, map: [Int64: ExactDecimal] = [:], names: [Int64: String] = [:],
+        rollover: ExactDecimal? = nil
     ) {
         self.quantity = quantity
         self.block = block
@@ -62,6 +65,7 @@ package struct PointDefinition: Hashable, Sendable {
         self.mask = mask
         self.map = map
         self.names = names
+        self.rollover = rollover
     }
 
     /// Registers beside its own that must come in the same answer, or the point has no value.

@@ -31,6 +31,7 @@ struct PointReader {
         checkCodes(map.keys, "map", encoding)
         // Where codes are mapped, the names are those of what they are mapped to.
         if map.isEmpty { checkCodes(names.keys, "names", encoding) }
+        let rollover = readRollover(quantity, exponent)
         guard let quantity, let registers, let address, let encoding else { return nil }
         guard let count = encoding.wordCount ?? length else {
             table.problem("length", "is missing; a string needs its length in registers: add length = 16")
@@ -53,7 +54,7 @@ struct PointReader {
             scaleRegister: scaleAddress.map { Block(registers.table, UInt16($0), count: 1) }, absent: absent ?? [],
             pointClass: pointClass, invert: invert,
             parts: (words ?? []).dropFirst().map { Block(registers.table, $0, count: 1) }, terms: terms, ratios: ratios,
-            signFlag: signFlag, mask: mask, map: map, names: names)
+            signFlag: signFlag, mask: mask, map: map, names: names, rollover: rollover)
         if let objection = limits.objection(to: point.run, in: registers.table) {
             table.problem(scaleAddress != nil ? "scale_register" : words != nil ? "parts" : "address", objection)
         }
@@ -102,6 +103,17 @@ struct PointReader {
             if bits < 64, UInt64(mask) >> bits != 0 { table.problem("mask", "has more than the \(bits) bits of \(encoding.rawValue)") }
         }
         return UInt64(mask)
+    }
+
+    /// Written in the point's unit.
+    private func readRollover(_ quantity: Quantity?, _ exponent: Int) -> ExactDecimal? {
+        guard let rollover = table.decimal("rollover") else { return nil }
+        if let quantity, quantity.kind != .counter { table.problem("rollover", "belongs to counters; \(quantity.id) is none") }
+        guard rollover > .zero, let value = ExactDecimal(mantissa: rollover.mantissa, exponent: Int(rollover.exponent) + exponent) else {
+            table.problem("rollover", "must be the value above 0 at which the counter is back at 0: rollover = 1000000")
+            return nil
+        }
+        return value
     }
 
     private func readQuantity() -> Quantity? {

@@ -109,20 +109,22 @@ let quietLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 /// Runs a server on a socket in a new directory, and stops it gracefully after the body.
 func withServer(
-    _ view: any GatewayView = CannedView(), outputs: (any OutputControl)? = nil, _ body: @escaping @Sendable (String) async throws -> Void
+    _ view: any GatewayView = CannedView(), outputs: (any OutputControl)? = nil, intervals: (any IntervalView)? = nil,
+    _ body: @escaping @Sendable (String) async throws -> Void
 ) async throws {
     try await withTemporaryDirectory { directory in
-        try await withServer(view, outputs: outputs, socket: "\(directory)/api.sock", body)
+        try await withServer(view, outputs: outputs, intervals: intervals, socket: "\(directory)/api.sock", body)
     }
 }
 
 func withServer(
-    _ view: any GatewayView, outputs: (any OutputControl)? = nil, socket: String, _ body: @escaping @Sendable (String) async throws -> Void
+    _ view: any GatewayView, outputs: (any OutputControl)? = nil, intervals: (any IntervalView)? = nil, socket: String,
+    _ body: @escaping @Sendable (String) async throws -> Void
 ) async throws {
     let (listening, listens) = AsyncStream.makeStream(of: Void.self)
     let server = LocalAPIServer(
-        view: view, outputs: outputs, socket: socket, group: nil, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, time: SystemTime(),
-        logger: quietLogger, onListening: { listens.yield() })
+        view: view, outputs: outputs, intervals: intervals, socket: socket, group: nil,
+        eventLoopGroup: MultiThreadedEventLoopGroup.singleton, time: SystemTime(), logger: quietLogger, onListening: { listens.yield() })
     let services = ServiceGroup(
         configuration: .init(
             services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)], logger: quietLogger))

@@ -48,6 +48,7 @@ import Testing
                                   export it.
           config                  Look at the daemon's configuration.
           reload                  Have the daemon read its config again and apply it.
+          intervals               Show what each counter counted in each quarter hour.
           read                    Read registers through the running daemon, and show
                                   what they may mean.
           scan                    Look for devices on a bus, unit by unit, while the
@@ -306,6 +307,37 @@ import Testing
 
         Example:
           meterctl dead-letters drop park 1041 1042
+        """,
+        "intervals": """
+        OVERVIEW: Show what each counter counted in each quarter hour.
+
+        Made from the journal: what was read, not what should have been. Where nothing
+        was read the row says so. Times are in UTC. CSV and JSON have the gauges and
+        the readings at the boundaries as well.
+
+        USAGE: meterctl intervals [<device>] [--from <time>] [--to <time>] [--last <duration>] [--json] [--csv] [--socket <path>]
+
+        ARGUMENTS:
+          <device>                Show this device only.
+
+        OPTIONS:
+          --from <time>           Quarter hours that begin at this time or later: a
+                                  date or a time in UTC.
+          --to <time>             Quarter hours that begin before this time; now
+                                  without it.
+          --last <duration>       Quarter hours of so long until now, such as 90m, 24h
+                                  or 7d (default: 24h).
+          --json                  Print an object for each quarter hour of a device on
+                                  a line of its own (see docs/local-api.md).
+          --csv                   Print a row for each counter and gauge of each
+                                  quarter hour as CSV (see docs/local-api.md).
+          --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
+                                  else /run/meterd/meterd.sock).
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl intervals main --last 24h
         """,
         "journal": """
         OVERVIEW: Show what the journal keeps and what was lost, or export it.

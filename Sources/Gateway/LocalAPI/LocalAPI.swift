@@ -11,6 +11,8 @@ struct LocalAPI: Sendable {
     var commissioning: (any CommissioningView)?
     /// The load of the buses and the plans of their devices; nil where there are none to tell of.
     var field: (any FieldView)?
+    /// What the quarter hours are asked of; nil where none are made.
+    var intervals: (any IntervalView)?
 
     /// A request path and query together; longer ones are refused.
     static let targetBytesLimit = 2048
@@ -26,7 +28,9 @@ struct LocalAPI: Sendable {
         if let answer = await answerOutputs(method: method, path: path, parameters: parameters) { return answer }
         if let answer = await answerField(method: method, path: path, parameters: parameters) { return answer }
         guard LocalAPI.routes.contains(path) else {
-            let hint = Spelling.hint(path, among: LocalAPI.routes + LocalAPI.fieldRoutes.keys + LocalAPI.outputRoutes.map(\.path))
+            if path == LocalAPI.intervalsRoute { return .failure(405, "method_not_allowed", "\(path) only answers GET") }
+            let routes = LocalAPI.routes + LocalAPI.fieldRoutes.keys + LocalAPI.outputRoutes.map(\.path) + [LocalAPI.intervalsRoute]
+            let hint = Spelling.hint(path, among: routes)
             return .failure(404, "not_found", "there is no \(path)\(hint) (routes: \(LocalAPI.routes.joined(separator: ", ")))")
         }
         let wanted = LocalAPI.method(of: path)

@@ -33,11 +33,13 @@ package struct LocalAPIServer: Service {
     ///   - onListening: called once, when clients can connect.
     package init(
         view: any GatewayView, control: (any GatewayControl)? = nil, outputs: (any OutputControl)? = nil,
-        commissioning: (any CommissioningView)? = nil, field: (any FieldView)? = nil,
+        commissioning: (any CommissioningView)? = nil, field: (any FieldView)? = nil, intervals: (any IntervalView)? = nil,
         socket: String = SocketFile.defaultPath, group: String? = "meterd", eventLoopGroup: any EventLoopGroup,
         time: any TimeSource, logger: Logger, onListening: @escaping @Sendable () async -> Void = {}
     ) {
-        api = LocalAPI(view: view, control: control, outputs: outputs, commissioning: commissioning, field: field)
+        api = LocalAPI(
+            view: view, control: control, outputs: outputs, commissioning: commissioning, field: field,
+            intervals: intervals)
         self.socket = socket
         self.group = group
         self.eventLoopGroup = eventLoopGroup
@@ -127,6 +129,12 @@ package struct LocalAPIServer: Service {
         if request.uri.path == LocalAPI.exportRoute, request.method == .get {
             switch await api.export(parameters) {
             case .success(let text): return stream(text)
+            case .failure(let refusal): return response(refusal.answer)
+            }
+        }
+        if request.uri.path == LocalAPI.intervalsRoute, request.method == .get {
+            switch await api.intervals(parameters) {
+            case .success(let intervals): return stream(intervals)
             case .failure(let refusal): return response(refusal.answer)
             }
         }

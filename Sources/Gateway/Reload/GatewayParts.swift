@@ -11,6 +11,7 @@ struct GatewayParts: Sendable {
     let live: LiveReadings
     let maps: MapDesk
     let intake: PollIntake
+    let exchanges: ExchangeWatch
     let lineup: Lock<Lineup>
     let busCrew = Crew()
     let outputCrew = Crew()
