@@ -15,7 +15,7 @@ struct Meterctl: AsyncParsableCommand {
         version: Gateway.version,
         subcommands: [
             StatusCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, DeadLettersCommand.self,
-            JournalCommand.self, ConfigCommand.self, ReloadCommand.self,
+            JournalCommand.self, ConfigCommand.self, ReloadCommand.self, DoctorCommand.self,
             ReadCommand.self, ScanCommand.self, IdentifyCommand.self,
         ])
 

@@ -146,7 +146,9 @@ package struct Gateway: Sendable {
                 commissioning: Commissioner { [lineup = parts.lineup] in
                     let lineup = lineup.withLock { $0 }
                     return (lineup.configuration, lineup.buses)
-                }, socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
+                },
+                configuration: ConfigurationDesk(load: reload) { [lineup = parts.lineup] in lineup.withLock { $0.configuration.listing } },
+                socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
             state: state, time: time, logger: logger)
         // Started from the first to the last and stopped from the last to the first: the signs of life end at once, then the buses bring
         // in what they are reading; whoever asks and whoever delivers can do so until then; the journal ends last and commits it all.

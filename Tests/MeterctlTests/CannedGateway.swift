@@ -51,14 +51,18 @@ struct CannedGateway: GatewayView {
 }
 
 /// Runs a real server for the body, on a socket in a new directory.
-func withGateway(_ view: CannedGateway = CannedGateway(), _ body: @escaping @Sendable (String) async throws -> Void) async throws {
+func withGateway(
+    _ view: CannedGateway = CannedGateway(), configuration: (any ConfigurationView)? = nil,
+    _ body: @escaping @Sendable (String) async throws -> Void
+) async throws {
     let directory = try TemporaryFolder.make("ctl")
     defer { TemporaryFolder.remove(directory) }
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let (listening, listens) = AsyncStream.makeStream(of: Void.self)
     let socket = "\(directory)/api.sock"
     let server = LocalAPIServer(
-        view: view, socket: socket, group: nil, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, time: SystemTime(), logger: logger,
+        view: view, configuration: configuration, socket: socket, group: nil, eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
+        time: SystemTime(), logger: logger,
         onListening: { listens.yield() })
     let services = ServiceGroup(
         configuration: .init(services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)], logger: logger))

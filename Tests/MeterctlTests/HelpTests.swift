@@ -3,7 +3,7 @@ import Testing
 /// Help texts are golden: a change in them is a change of what people read and of what completions and manual pages are made from.
 @Suite(.timeLimit(.minutes(2))) struct HelpTests {
     @Test func everyHelpEndsWithAnExample() async throws {
-        for (command, text) in HelpTests.pages {
+        for (command, text) in HelpTests.pages.merging(HelpTests.operationPages, uniquingKeysWith: { $1 }) {
             let run = try await meterctl(command.split(separator: " ").map(String.init) + ["--help"])
             #expect(run.status == 0)
             #expect(run.error.isEmpty)
@@ -17,6 +17,13 @@ import Testing
         let run = try await meterctl(["help", "status"])
         #expect(run.status == 0)
         #expect(run.output == HelpTests.pages["status"].map { $0 + "\n" })
+    }
+
+    @Test func everyCommandHasAGoldenPage() async throws {
+        let golden = Set(HelpTests.pages.keys).union(HelpTests.operationPages.keys)
+        for command in try await CommandTree.read().all {
+            #expect(golden.contains(command.path), "meterctl \(command.path) --help is not held to a golden page")
+        }
     }
 
     private static let pages = [
@@ -46,6 +53,8 @@ import Testing
                                   export it.
           config                  Look at the daemon's configuration.
           reload                  Have the daemon read its config again and apply it.
+          doctor                  Look at all that meterd stands on, and say what is
+                                  wrong and how to mend it.
           read                    Read registers through the running daemon, and show
                                   what they may mean.
           scan                    Look for devices on a bus, unit by unit, while the
@@ -339,6 +348,10 @@ import Testing
 
         SUBCOMMANDS:
           check                   Check a configuration file without starting anything.
+          show                    Show the whole configuration, with the origin of each
+                                  value.
+          diff                    Show how the config files differ from what the
+                                  running daemon has in force.
 
           See 'meterctl help config <subcommand>' for detailed help.
 

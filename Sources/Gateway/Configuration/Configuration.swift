@@ -48,6 +48,8 @@ package struct Configuration: Sendable {
     package var buses: [BusDescription] = []
     package var devices: [Device] = []
     package var outputs: [Output] = []
+    /// Every key with its value and where that comes from.
+    package var listing = ConfigurationListing()
 }
 
 /// What can grow, and how far.

@@ -8,12 +8,28 @@ extension Configuration {
     /// A key of `[gateway]`, `[journal]` or `[api]` in a later file replaces that of an earlier one; buses, devices and outputs add up.
     /// - Throws: every problem of all files at once.
     package static func load(file: String, hostName: String = Configuration.hostName()) throws(Problems) -> Configuration {
+        let (configuration, problems) = examine(file: file, hostName: hostName)
+        if !problems.isEmpty { throw Problems(problems) }
+        return configuration
+    }
+
+    /// The same, but what can be read is there beside the problems.
+    package static func examine(
+        file: String, hostName: String = Configuration.hostName()
+    ) -> (configuration: Configuration, problems: [Problem]) {
         let log = TomlReader.ProblemLog()
         var reader = ConfigurationReader(hostName: hostName, log: log)
-        for path in Configuration.files(main: file, log: log) { reader.read(path) }
-        let configuration = reader.finish()
-        if !log.list.isEmpty { throw Problems(log.sorted) }
-        return configuration
+        let files = Configuration.files(main: file, log: log)
+        for path in files { reader.read(path) }
+        var configuration = reader.finish()
+        configuration.listing = ConfigurationListing(log.tables, of: configuration, files: files)
+        // They go into logs and onto screens, and some quote what stands in the file.
+        let problems = log.sorted.map { problem in
+            var problem = problem
+            problem.text = Redaction.urls(problem.text)
+            return problem
+        }
+        return (configuration, problems)
     }
 
     /// The files that make up a configuration, in the order in which they are read.

@@ -9,6 +9,8 @@ struct LocalAPI: Sendable {
     var outputs: (any OutputControl)?
     /// The way to the buses; nil where there are none to ask.
     var commissioning: (any CommissioningView)?
+    /// The configuration in force; nil where it is not shown.
+    var configuration: (any ConfigurationView)?
 
     /// A request path and query together; longer ones are refused.
     static let targetBytesLimit = 2048
@@ -20,8 +22,9 @@ struct LocalAPI: Sendable {
     /// The answer to every request, wrong ones too. The body is one JSON object and a newline.
     func answer(method: String, path: String, parameters: [(key: String, value: String)]) async -> Answer {
         if let answer = await answerOutputs(method: method, path: path, parameters: parameters) { return answer }
+        if let answer = await answerOperation(method: method, path: path, parameters: parameters) { return answer }
         guard LocalAPI.routes.contains(path) else {
-            let hint = Spelling.hint(path, among: LocalAPI.routes + LocalAPI.outputRoutes.map(\.path))
+            let hint = Spelling.hint(path, among: LocalAPI.routes + (LocalAPI.outputRoutes + LocalAPI.operationRoutes).map(\.path))
             return .failure(404, "not_found", "there is no \(path)\(hint) (routes: \(LocalAPI.routes.joined(separator: ", ")))")
         }
         let wanted = LocalAPI.method(of: path)

@@ -33,11 +33,11 @@ package struct LocalAPIServer: Service {
     ///   - onListening: called once, when clients can connect.
     package init(
         view: any GatewayView, control: (any GatewayControl)? = nil, outputs: (any OutputControl)? = nil,
-        commissioning: (any CommissioningView)? = nil,
+        commissioning: (any CommissioningView)? = nil, configuration: (any ConfigurationView)? = nil,
         socket: String = SocketFile.defaultPath, group: String? = "meterd", eventLoopGroup: any EventLoopGroup,
         time: any TimeSource, logger: Logger, onListening: @escaping @Sendable () async -> Void = {}
     ) {
-        api = LocalAPI(view: view, control: control, outputs: outputs, commissioning: commissioning)
+        api = LocalAPI(view: view, control: control, outputs: outputs, commissioning: commissioning, configuration: configuration)
         self.socket = socket
         self.group = group
         self.eventLoopGroup = eventLoopGroup
