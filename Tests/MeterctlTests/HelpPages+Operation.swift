@@ -12,7 +12,7 @@ extension HelpTests {
         compare with the meter's display. Exits 1 when the device refuses or does not
         answer.
 
-        USAGE: meterctl read <device|bus:unit> <address> [--count <n>] [--kind <kind>] [--type <type>] [--order <order>] [--json] [--socket <path>]
+        USAGE: meterctl read <device|bus:unit> <address> [--count <n>] [--kind <kind>] [--type <type>] [--order <order>] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <device|bus:unit>       A configured device, or a bus and a unit id.
@@ -32,6 +32,9 @@ extension HelpTests {
                                   (see docs/commissioning.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -47,7 +50,7 @@ extension HelpTests {
         only reads are sent, one at a time, and what was found is printed as it is
         found. Exits 0 when the scan came to its end, whatever it found.
 
-        USAGE: meterctl scan <bus> [--units <first-last>] [--json] [--socket <path>]
+        USAGE: meterctl scan <bus> [--units <first-last>] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <bus>                   The bus, as the configuration names it.
@@ -57,6 +60,9 @@ extension HelpTests {
           --json                  Print what was found as JSON, once at the end.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -70,7 +76,7 @@ extension HelpTests {
         between its polls. Profiles that name no such registers cannot be told this
         way. Exits 1 when the unit does not answer.
 
-        USAGE: meterctl identify <device|bus:unit> [--json] [--socket <path>]
+        USAGE: meterctl identify <device|bus:unit> [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <device|bus:unit>       A configured device, or a bus and a unit id.
@@ -80,6 +86,9 @@ extension HelpTests {
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -96,7 +105,7 @@ extension HelpTests {
         problem when the files are not valid. The daemon need not run; with --running
         it is asked for what it has in force.
 
-        USAGE: meterctl config show [<file>] [--running] [--all] [--json] [--socket <path>]
+        USAGE: meterctl config show [<file>] [--running] [--all] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <file>                  The file to show. (default: /etc/meterd/meterd.toml)
@@ -109,6 +118,9 @@ extension HelpTests {
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -124,13 +136,16 @@ extension HelpTests {
         that comes or goes. Exits 0 when nothing differs, 1 when something does, 65
         when the files are not valid.
 
-        USAGE: meterctl config diff [--json] [--socket <path>]
+        USAGE: meterctl config diff [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -148,7 +163,7 @@ extension HelpTests {
         and hands nothing on. Exits 0 when nothing failed, 1 when something did. The
         daemon need not run; with sudo more can be seen.
 
-        USAGE: meterctl doctor [<file>] [--json] [--socket <path>]
+        USAGE: meterctl doctor [<file>] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <file>                  The daemon's config file. (default:
@@ -159,11 +174,74 @@ extension HelpTests {
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
         Example:
-          sudo meterctl doctor
+          meterctl doctor
+        """,
+        "support-bundle": """
+        OVERVIEW: Put what a helper needs into one file: state, config, log, doctor; no
+        readings, no secrets.
+
+        Holds the status, what the journal keeps, the configuration with its origins
+        and how it differs from what is in force, versions, the list of profiles, the
+        newest lines of the log and the doctor's report. Secrets are hidden, and what
+        the files of tokens and passwords hold is looked for in all of it and taken
+        out: run it with sudo, so that it can read them. The daemon need not run. Look
+        through it before you send it.
+
+        USAGE: meterctl support-bundle [<file>] [--config <file>] [--log <file>] [--with-readings] [--socket <path>] [--host <host:port>] [--token-file <file>]
+
+        ARGUMENTS:
+          <file>                  The file to write, which must not exist (default:
+                                  meterd-support-ID-TIME.tar.gz here).
+
+        OPTIONS:
+          --config <file>         The daemon's config file. (default:
+                                  /etc/meterd/meterd.toml)
+          --log <file>            Take the log from this file instead of asking
+                                  journalctl.
+          --with-readings         Put the newest readings in, too.
+          --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
+                                  else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl support-bundle meterd.tar.gz
+        """,
+        "log-level": """
+        OVERVIEW: Show the least level that the daemon logs, or set it until the next
+        start.
+
+        The levels are trace, debug, info, notice, warning, error and critical. What
+        the daemon starts with is its option --log-level.
+
+        USAGE: meterctl log-level [<level>] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
+
+        ARGUMENTS:
+          <level>                 The level from now on; without it the level is shown.
+
+        OPTIONS:
+          --json                  Print the daemon's answer as JSON (see
+                                  docs/local-api.md).
+          --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
+                                  else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl log-level debug
         """,
     ]
 }

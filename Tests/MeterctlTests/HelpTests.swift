@@ -55,6 +55,10 @@ import Testing
           reload                  Have the daemon read its config again and apply it.
           doctor                  Look at all that meterd stands on, and say what is
                                   wrong and how to mend it.
+          support-bundle          Put what a helper needs into one file: state, config,
+                                  log, doctor; no readings, no secrets.
+          log-level               Show the least level that the daemon logs, or set it
+                                  until the next start.
           read                    Read registers through the running daemon, and show
                                   what they may mean.
           scan                    Look for devices on a bus, unit by unit, while the
@@ -71,16 +75,24 @@ import Testing
         OVERVIEW: Show whether all is well: health, problems, clock, journal, buses,
         devices, outputs.
 
+        With --watch it is drawn anew every second on a terminal; elsewhere each second
+        gives a block, or with --json a line.
+
         Exits 0 when the health is ok or degraded, 1 when it is failed, 69 when the
         daemon is not reachable.
 
-        USAGE: meterctl status [--json] [--socket <path>]
+        USAGE: meterctl status [--json] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
+          --watch                 Go on until interrupted, every second.
+          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -90,15 +102,23 @@ import Testing
         "devices": """
         OVERVIEW: List the meters, inverters and sensors, and whether they answer.
 
-        USAGE: meterctl devices [--json] [--quiet] [--socket <path>]
+        With --watch the table is drawn anew every second on a terminal; elsewhere each
+        second gives a block, or with --json a line.
+
+        USAGE: meterctl devices [--json] [--quiet] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
           -q, --quiet             Print names only, one a line; nothing when there are
                                   none.
+          --watch                 Go on until interrupted, every second.
+          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -112,18 +132,21 @@ import Testing
         new reading is printed as a line: time, device, quantity, value, unit, quality.
         With --watch --json each second gives one JSON object on a line.
 
-        USAGE: meterctl readings [<device>] [--watch] [--count <n>] [--json] [--socket <path>]
+        USAGE: meterctl readings [<device>] [--json] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <device>                Show this device only.
 
         OPTIONS:
-          --watch                 Go on until interrupted, every second.
-          --count <n>             With --watch: stop after so many rounds.
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
+          --watch                 Go on until interrupted, every second.
+          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -138,7 +161,10 @@ import Testing
         rewind hands on again what was read since a time or from a seq on; an output is
         never set ahead.
 
-        USAGE: meterctl outputs [<output>] [<action>] [--to-seq <seq>] [--to-time <time>] [--json] [--quiet] [--socket <path>]
+        With --watch the table is drawn anew every second on a terminal; elsewhere each
+        second gives a block, or with --json a line.
+
+        USAGE: meterctl outputs [<output>] [<action>] [--to-seq <seq>] [--to-time <time>] [--json] [--quiet] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                This output only.
@@ -153,8 +179,13 @@ import Testing
                                   docs/local-api.md).
           -q, --quiet             Print names only, one a line; nothing when there are
                                   none.
+          --watch                 Go on until interrupted, every second.
+          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -189,7 +220,7 @@ import Testing
         "dead-letters list": """
         OVERVIEW: List an output's dead letters, oldest first.
 
-        USAGE: meterctl dead-letters list <output> [--from <seq>] [--limit <n>] [--json] [--quiet] [--socket <path>]
+        USAGE: meterctl dead-letters list <output> [--from <seq>] [--limit <n>] [--json] [--quiet] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -203,6 +234,9 @@ import Testing
                                   none.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -212,7 +246,7 @@ import Testing
         "dead-letters show": """
         OVERVIEW: Show one dead letter with its record and the receiver's whole answer.
 
-        USAGE: meterctl dead-letters show <output> <seq> [--json] [--socket <path>]
+        USAGE: meterctl dead-letters show <output> <seq> [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -223,6 +257,9 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -236,7 +273,7 @@ import Testing
         had. One that is accepted is no dead letter any more; one that is refused again
         stays, with the new answer.
 
-        USAGE: meterctl dead-letters replay <output> [<seq> ...] [--all] [--json] [--socket <path>]
+        USAGE: meterctl dead-letters replay <output> [<seq> ...] [--all] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -248,6 +285,9 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -260,7 +300,7 @@ import Testing
         The polls stay in the journal as long as its retention keeps them; this output
         does not hand them on any more.
 
-        USAGE: meterctl dead-letters drop <output> [<seq> ...] [--all] [--json] [--socket <path>]
+        USAGE: meterctl dead-letters drop <output> [<seq> ...] [--all] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -272,6 +312,9 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -300,13 +343,16 @@ import Testing
         "journal show": """
         OVERVIEW: Show the range of seqs and times, the size, and each loss.
 
-        USAGE: meterctl journal show [--json] [--socket <path>]
+        USAGE: meterctl journal show [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -320,7 +366,7 @@ import Testing
         docs/storage.md says what is in them. A file is only put in place when it is
         whole.
 
-        USAGE: meterctl journal export [--format <format>] [--device <name> ...] [--from <time>] [--to <time>] [--output <file>] [--socket <path>]
+        USAGE: meterctl journal export [--format <format>] [--device <name> ...] [--from <time>] [--to <time>] [--output <file>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --format <format>       csv or jsonl. (values: csv, jsonl; default: csv)
@@ -331,6 +377,9 @@ import Testing
           -o, --output <file>     The file to write; standard output without it.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -365,13 +414,16 @@ import Testing
         and started, and no reading is lost. A file that is not valid changes nothing:
         every problem is printed and the exit status is 65.
 
-        USAGE: meterctl reload [--json] [--socket <path>]
+        USAGE: meterctl reload [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 

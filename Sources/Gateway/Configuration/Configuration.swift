@@ -25,6 +25,10 @@ package struct Configuration: Sendable {
 
     package struct API: Hashable, Sendable {
         package var socket = "/run/meterd/meterd.sock"
+        /// Where the API listens beside the socket; nil: nowhere.
+        package var listen: ListenAddress?
+        /// What holds the token that callers over TCP must know; nil: they may only look, and only on this machine.
+        package var tokenFile: String?
     }
 
     package struct Device: Hashable, Sendable {

@@ -23,7 +23,7 @@ package enum ConfigurationDefaults {
             Row("commit_interval", .text("5s")), Row("retention", .text("60d")), Row("size_limit", .text("2GiB")),
             Row("undated_hold", .text("24h")), Row("send_undated", .boolean(false)),
         ],
-        "api": [Row("socket", .text("/run/meterd/meterd.sock"))],
+        "api": [Row("socket", .text("/run/meterd/meterd.sock")), Row("listen"), Row("token_file")],
         "bus": [Row("timeout", .text("1s")), Row("boundary", .text("15m"))],
         "bus serial": [Row("baud", .integer(9600)), Row("format", .text("8N1"))],
         "device": [Row("live", .text("1s")), Row("slow", .text("60s")), Row("invert", .boolean(false))],

@@ -68,6 +68,7 @@ private struct ConfigurationReader {
     private var devices: [(device: DraftDevice, at: TomlReader)] = []
     private var outputs: [(output: Configuration.Output, at: TomlReader)] = []
     private var busNames: Set<String> = []
+    private var listener = ListenerReader()
 
     init(hostName: String, log: TomlReader.ProblemLog) {
         self.log = log
@@ -85,15 +86,7 @@ private struct ConfigurationReader {
         }
         if let table = root.table("gateway") { readGateway(table) }
         if let table = root.table("journal") { readJournal(table) }
-        if let table = root.table("api") {
-            if let socket = table.path("socket") {
-                configuration.api.socket = socket
-                if socket.utf8.count > SocketFile.pathBytesLimit {
-                    table.problem("socket", "has \(socket.utf8.count) bytes; a socket's path has at most \(SocketFile.pathBytesLimit)")
-                }
-            }
-            table.finish()
-        }
+        if let table = root.table("api") { listener.read(table, into: &configuration.api) }
         for table in root.tables("bus") {
             if let name = table.string("name") { busNames.insert(name) }
             if let bus = BusReader(table).read() { buses.append((bus, table)) }
@@ -149,6 +142,7 @@ private struct ConfigurationReader {
         unique(outputs.map { ($0.output.name, $0.at) }, "output")
         checkEndpoints()
         checkAddresses()
+        listener.check(configuration.api)
         if buses.count > ConfigurationLimits.buses {
             buses[ConfigurationLimits.buses].at.problem(
                 "", "is bus \(ConfigurationLimits.buses + 1); at most \(ConfigurationLimits.buses) are possible")

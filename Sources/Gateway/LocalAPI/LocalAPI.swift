@@ -11,6 +11,8 @@ struct LocalAPI: Sendable {
     var commissioning: (any CommissioningView)?
     /// The configuration in force; nil where it is not shown.
     var configuration: (any ConfigurationView)?
+    /// What the daemon logs; nil where that cannot be changed.
+    var logLevel: LogLevelControl?
 
     /// A request path and query together; longer ones are refused.
     static let targetBytesLimit = 2048
@@ -89,6 +91,8 @@ struct LocalAPI: Sendable {
         /// With a 405: the method that the route answers.
         var allows = "GET"
         var contentType = "application/json"
+        /// With a 429.
+        var retryAfterSeconds: Int?
 
         static func success(_ report: some JSONValue) -> Answer {
             Answer(status: 200, body: report.json + [UInt8(ascii: "\n")])
