@@ -119,8 +119,8 @@ package struct Gateway: Sendable {
             }
         let settings = DeliverySettings(
             gateway: configuration.gateway.id, site: configuration.gateway.site, output: output.name, journalID: journalID,
-            batchRecords: output.batchRecords, batchBytes: output.batchBytes, batchAge: output.batchAge, requestTimeout: output.timeout,
-            stopGrace: .milliseconds(300))
+            batchRecords: output.batchRecords, batchBytes: output.batchBytes, batchAge: output.batchAge, filter: output.filter,
+            pace: output.pace, policy: output.policy, requestTimeout: output.timeout, stopGrace: .milliseconds(300))
         return DeliveryService(
             settings, outbox: outbox, upstream: upstream,
             decoder: { entry in

@@ -130,7 +130,8 @@ package final class GatewayState: GatewayView {
                 cursor: state?.cursor ?? 0, backlogPolls: state?.backlogPolls ?? 0, acceptedPolls: state?.acceptedPolls ?? 0,
                 rejectedPolls: state?.rejectedPolls ?? 0, deadLetters: state?.deadLetters ?? 0,
                 deadLettersDropped: state?.deadLettersDropped ?? 0, pausedByOperator: state?.isPaused ?? false,
-                lastSuccess: status.lastSuccess, lastError: status.lastError)
+                lastSuccess: status.lastSuccess, lastError: status.lastError, filteredPolls: state?.filteredPolls ?? 0,
+                liveCursor: state?.liveCursor, historicalPolls: state?.historicalPolls ?? 0)
         }
     }
 

@@ -6,6 +6,8 @@ package struct ReadingDecoder: Sendable {
     package let invert: Bool
     /// The quantity of each point as it is handed on: with `invert`, import and export have changed places.
     package let quantities: [Quantity]
+    /// The points that are decoded, in profile order: all of them, or those of `selecting`.
+    package private(set) var selected: [Int]
     private let steps: [Step]
 
     /// What the common point needs, without the lists of the uncommon ones: a million values an hour are decoded here.
@@ -34,13 +36,21 @@ package struct ReadingDecoder: Sendable {
                 scaleRegister: point.scaleRegister, absent: point.absent, isText: point.quantity.kind == .text,
                 negate: point.invert != (invert && ReadingDecoder.hasDirection(point.quantity)), isComposed: point.isComposed)
         }
+        selected = Array(profile.points.indices)
     }
 
-    /// One reading for every point that the answers touch, in profile order. A point of a block that was not asked gives none.
+    /// Decodes some points only; their numbers, and `quantities`, stay those of the whole profile.
+    package func selecting(_ isWanted: (PointDefinition, Quantity) -> Bool) -> ReadingDecoder {
+        var decoder = self
+        decoder.selected = selected.filter { isWanted(profile.points[$0], quantities[$0]) }
+        return decoder
+    }
+
+    /// One reading for every selected point that the answers touch, in profile order. A point of a block that was not asked gives none.
     package func decode(_ answers: [BlockAnswer]) -> [Reading] {
         var readings: [Reading] = []
-        readings.reserveCapacity(steps.count)
-        for index in steps.indices {
+        readings.reserveCapacity(selected.count)
+        for index in selected {
             if let reading = decode(point: index, answers) { readings.append(reading) }
         }
         return readings

@@ -15,6 +15,8 @@ struct StagedCommit {
     /// Polls it holds.
     var count: Int
     var outboxes: [String: Outbox] = [:]
+    /// Those of them that the commit forked.
+    var forked: Set<String> = []
     var deadLetterCount: Int
     var lossCount: Int
     var clockEventCount = 0
@@ -147,7 +149,7 @@ extension Store {
             guard var outbox = outboxes[name] else { continue }
             let own = deadLetters.filter { $0.output == outbox.id }
             for letter in own { try keep(letter, &outbox, connection) }
-            outbox.committed(horizon: outbox.horizon(after: staged.books.lastSeq))
+            if outbox.commit(lastSeq: staged.books.lastSeq, forking: wantsFork(outbox)) { staged.forked.insert(name) }
             staged.outboxes[name] = outbox
             try write(outbox, connection)
         }
@@ -156,17 +158,19 @@ extension Store {
     func write(_ outbox: Outbox, _ connection: Connection) throws(StoreError) {
         try connection.run(
             """
-            UPDATE output SET cursor = ?, pending_end = ?, horizon = ?, accepted = ?, rejected = ?, dead_letters = ?,
-            dead_letters_dropped = ? WHERE id = ?
-            """, .integer(outbox.cursor), .integer(outbox.pendingEnd), .integer(outbox.horizon), SQLValue(outbox.accepted),
-            SQLValue(outbox.rejected), SQLValue(outbox.deadLetters), SQLValue(outbox.deadLettersDropped), .integer(outbox.id))
+            UPDATE output SET cursor = ?, pending_end = ?, horizon = ?, lanes = ?, accepted = ?, rejected = ?, filtered = ?,
+            dead_letters = ?, dead_letters_dropped = ? WHERE id = ?
+            """, .integer(outbox.cursor), .integer(outbox.first.pendingEnd), .integer(outbox.first.horizon),
+            .text(Lane.text(of: outbox.lanes.dropFirst())), SQLValue(outbox.accepted), SQLValue(outbox.rejected),
+            SQLValue(outbox.filtered), SQLValue(outbox.deadLetters), SQLValue(outbox.deadLettersDropped), .integer(outbox.id))
     }
 
     func adopt(_ staged: StagedCommit) {
         books = staged.books
         books.usedBytes = connection.flatMap { try? $0.usedBytes() } ?? books.usedBytes
         for (name, written) in staged.outboxes {
-            outboxes[name]?.committed(horizon: written.horizon)
+            outboxes[name]?.adopt(horizon: written.horizon, forked: staged.forked.contains(name))
+            if staged.forked.contains(name) { noteFork(of: name, at: written.last.cursor) }
             outboxes[name]?.deadLetters = written.deadLetters
             outboxes[name]?.replays = written.replays
             outboxes[name]?.deadLettersDropped = written.deadLettersDropped
@@ -175,7 +179,7 @@ extension Store {
         losses.removeFirst(min(staged.lossCount, losses.count))
         corrections = nil
         clockEvents.removeFirst(min(staged.clockEventCount, clockEvents.count))
-        isDirty = !deadLetters.isEmpty || staged.outboxes.contains { $0.value.cursor != outboxes[$0.key]?.cursor }
+        isDirty = !deadLetters.isEmpty || staged.outboxes.contains { $0.value.lanes.map(\.cursor) != outboxes[$0.key]?.lanes.map(\.cursor) }
         if !retired.isEmpty { dropRetired(written: staged.outboxes) }
         cache.removeAll { $0.firstSeq < books.firstSeq }
         if staged.count > 0 { remember(commit: books.lastSeq, at: time.uptime()) }

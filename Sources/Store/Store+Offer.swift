@@ -4,33 +4,35 @@ import Metering
 extension Store {
     /// What this output may be handed now. The same range again until it is settled.
     ///
-    /// - Parameters:
-    ///   - records: polls in a range at most, 1 or more; must not change while a batch may be under way, or a crash gives other ranges.
-    ///   - age: a shorter range is offered once its oldest poll has been committed for this long.
     /// - Throws: `.misuse` for an output that was not named at `open`; `.io`, which heals; `.corrupt`; `.closed`.
-    package func offer(output name: String, records: Int, age: Duration) throws(StoreError) -> SliceOffer {
+    package func offer(output name: String, _ request: SliceRequest) throws(StoreError) -> SliceOffer {
         if !isStarted { _ = try opened() }
         guard var outbox = outboxes[name] else { throw unknown(name) }
         guard !outbox.isPaused else { return .paused }
+        requests[name] = request
         let now = time.uptime()
-        if outbox.skip(to: books.firstSeq, records: records) { store(outbox) }
-        // A range whose every chunk is damaged is passed over; a bound keeps one call short.
-        for _ in 0..<StoreLimits.emptyRangesPerOffer {
-            if outbox.pending == nil {
-                guard outbox.available > 0 else {
-                    // Behind the horizon more may be kept: the next commit, or the writer's tick, opens it.
-                    return outbox.horizon < books.lastSeq ? .wait(until: now + StoreLimits.horizonWait) : .empty
+        if outbox.skip(to: books.firstSeq, records: request.records) { store(outbox) }
+        // A range of which every chunk is damaged, or every poll unwanted, is passed over; bounds keep one call short.
+        var filtered = 0
+        for _ in 0..<StoreLimits.emptyRangesPerOffer where filtered < StoreLimits.filteredPollsPerOffer {
+            switch choice(of: outbox, request, now: now) {
+            case .wait(let until): return .wait(until: until)
+            case .empty: return .empty
+            case .lane(let lane, let isLate):
+                guard let range = outbox.next(records: request.records, lane: lane) else { return .empty }
+                outboxes[name] = outbox
+                let kept = try polls(in: range)
+                let wanted = request.unwanted.isEmpty ? kept : kept.filter { !request.unwanted.contains($0.poll.entry) }
+                if !wanted.isEmpty {
+                    return .slice(
+                        JournalSlice(
+                            first: range.lowerBound, last: range.upperBound, polls: wanted, filtered: kept.count - wanted.count,
+                            isLate: isLate))
                 }
-                if outbox.available < records, let since = commitTime(of: outbox.cursor + 1), now < since + age {
-                    return .wait(until: since + age)
-                }
+                outbox.settle(through: range.upperBound, accepted: 0, rejected: 0, filtered: kept.count)
+                store(outbox)
+                filtered += kept.count
             }
-            guard let range = outbox.next(records: records) else { return .empty }
-            outboxes[name] = outbox
-            let polls = try polls(in: range)
-            if !polls.isEmpty { return .slice(JournalSlice(first: range.lowerBound, last: range.upperBound, polls: polls)) }
-            outbox.settle(through: range.upperBound, accepted: 0, rejected: 0)
-            store(outbox)
         }
         return .wait(until: now)
     }
@@ -38,21 +40,25 @@ extension Store {
     /// Moves the cursor at once; it is on the disk with the next commit. Twice is harmless.
     ///
     /// - Parameters:
-    ///   - through: the last seq whose fate is known; within the range that was offered.
+    ///   - through: the last seq whose fate is known; within a range that was offered.
     ///   - accepted: polls that the receiver took.
     ///   - rejected: polls that it refused for good; each is kept as a dead letter.
+    ///   - filtered: polls that were not for it.
     /// - Throws: `.misuse`; `.io` and `.corrupt` when a rejected poll cannot be read; then nothing moved.
-    package func settle(output name: String, through: Int64, accepted: Int, rejected: [Rejection]) throws(StoreError) {
+    package func settle(
+        output name: String, through: Int64, accepted: Int, rejected: [Rejection], filtered: Int = 0
+    ) throws(StoreError) {
         guard var outbox = outboxes[name] else { throw unknown(name) }
-        guard through > outbox.cursor else { return }
-        guard let pending = outbox.pending, pending.contains(through) else {
+        guard let lane = outbox.laneOut(at: through), let pending = outbox.lanes[lane].pending else {
+            if outbox.hasSettled(through) { return }
             throw StoreError(.misuse, "output \(name): settled through \(through), which was not offered; report this")
         }
         var letters: [PendingDeadLetter] = []
         for rejection in rejected where pending.contains(rejection.seq) { letters.append(try deadLetter(rejection, of: outbox.id)) }
-        outbox.settle(through: through, accepted: accepted, rejected: letters.count)
+        outbox.settle(through: through, accepted: accepted, rejected: letters.count, filtered: filtered)
         deadLetters.append(contentsOf: letters)
         store(outbox)
+        if accepted > 0 { wishFork(of: outbox) }
     }
 
     /// Committed polls, in order of seq.
@@ -78,7 +84,7 @@ extension Store {
     }
 
     /// When a poll was committed; nil when that was before this start, or too long ago to be remembered.
-    private func commitTime(of seq: Int64) -> Uptime? {
+    func commitTime(of seq: Int64) -> Uptime? {
         guard seq > openedAt else { return nil }
         var low = 0
         var high = commitTimes.count
@@ -191,6 +197,8 @@ extension Store {
 extension StoreLimits {
     /// Ranges without a readable poll that one offer passes over.
     static let emptyRangesPerOffer = 64
+    /// Polls that an output does not want, passed over in one offer.
+    static let filteredPollsPerOffer = 16_384
     /// How long an output waits that has come to its horizon, if no commit wakes it.
     static let horizonWait: Duration = .seconds(1)
 }

@@ -202,14 +202,15 @@ extension Store {
         let statement = try connection.statement(
             """
             SELECT id, cursor, pending_end, horizon, accepted, rejected, dead_letters, dead_letters_dropped, paused,
-            (SELECT count(*) FROM dead_letter WHERE output = output.id AND replay <> 0) FROM output WHERE name = ?
+            (SELECT count(*) FROM dead_letter WHERE output = output.id AND replay <> 0), filtered, lanes FROM output WHERE name = ?
             """)
         defer { statement.reset() }
         try statement.bind([.text(name)])
         guard try statement.step() else { return }
         outboxes[name] = Outbox(
             id: statement.integer(0), name: name, cursor: statement.integer(1), pendingEnd: statement.integer(2),
-            horizon: statement.integer(3), accepted: Int(statement.integer(4)), rejected: Int(statement.integer(5)),
+            horizon: statement.integer(3), lanes: Lane.read(statement.text(11), after: statement.integer(3)),
+            accepted: Int(statement.integer(4)), rejected: Int(statement.integer(5)), filtered: Int(statement.integer(10)),
             deadLetters: Int(statement.integer(6)), deadLettersDropped: Int(statement.integer(7)),
             isPaused: statement.integer(8) != 0, replays: Int(statement.integer(9)))
         if !outputNames.contains(name) { outputNames.append(name) }

@@ -20,24 +20,24 @@ extension Store {
     /// False for an output that is not known yet.
     package func isPaused(output name: String) -> Bool { outboxes[name]?.isPaused ?? false }
 
-    /// Hands on again what was handed on from `seq` on; the batches are others than before, since their ranges are.
+    /// Hands on again what was handed on from `seq` on; the batches are others than before, since their ranges are. Backlog from before
+    /// `seq` that still waits is handed on as it would have been.
     ///
-    /// - Returns: the new cursor: `seq` - 1, or where what is kept begins when that is later.
+    /// - Returns: `seq` - 1, or where what is kept begins when that is later.
     /// - Throws: `.misuse` for an unknown output, and for a `seq` that the output has not come to: polls would be skipped. And as above.
     @discardableResult
     package func rewind(output name: String, to seq: Int64) throws(StoreError) -> Int64 {
-        var (outbox, connection) = try outbox(name)
-        guard seq <= outbox.cursor + 1 else {
+        // The cursor and the dead letters that belong to it go together.
+        var (outbox, connection) = try outboxWithLetters(name)
+        guard seq <= outbox.liveCursor + 1 else {
             throw StoreError(
                 .misuse,
-                "output \(name) has come to seq \(outbox.cursor) and is only ever set back: going on at \(seq) would skip polls")
+                "output \(name) has come to seq \(outbox.liveCursor) and is only ever set back: going on at \(seq) would skip polls")
         }
-        outbox.rewind(to: max(seq, books.firstSeq) - 1)
-        try write(outbox, connection) { () throws(StoreError) in
-            try connection.run(
-                "UPDATE output SET cursor = ?1, pending_end = ?1 WHERE id = ?2", .integer(outbox.cursor), .integer(outbox.id))
-        }
-        return outbox.cursor
+        let start = max(seq, books.firstSeq) - 1
+        outbox.rewind(to: start)
+        try write(outbox, connection) { () throws(StoreError) in try write(outbox, connection) }
+        return start
     }
 
     /// The first seq whose poll was read at this time or later; nil when none was.

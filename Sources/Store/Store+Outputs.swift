@@ -34,7 +34,7 @@ extension Store {
     /// Forgets the retired outputs of which everything is on the disk.
     func dropRetired(written: [String: Outbox]) {
         for name in retired {
-            guard let outbox = outboxes[name], written[name]?.cursor == outbox.cursor,
+            guard let outbox = outboxes[name], written[name]?.lanes.map(\.cursor) == outbox.lanes.map(\.cursor),
                 !deadLetters.contains(where: { $0.output == outbox.id })
             else { continue }
             outboxes[name] = nil

@@ -19,10 +19,10 @@ extension Store {
     }
 
     func remove(_ removals: [RetentionPlan.Removal], cause: Loss.Cause, _ books: inout Books, _ connection: Connection) throws(StoreError) {
-        let sent = sentThrough
+        let owing = activeOutputs.compactMap { outboxes[$0] }
         for removal in removals {
             if removal.isLoss {
-                var loss = try loss(of: removal.chunk, after: sent)
+                var loss = try loss(of: removal.chunk, owing: owing)
                 loss.cause = cause
                 try record(loss, &books, connection)
             }
@@ -40,7 +40,7 @@ extension Store {
     }
 
     /// What some output has not had of a chunk, counted to the reading.
-    private func loss(of chunk: ChunkSummary, after sent: Int64) throws(StoreError) -> Loss {
+    private func loss(of chunk: ChunkSummary, owing: [Outbox]) throws(StoreError) -> Loss {
         var loss = Loss(
             cause: .sizeLimit, seqs: chunk.firstSeq...chunk.lastSeq, polls: chunk.polls, readings: chunk.readings,
             firstTime: chunk.firstTime, lastTime: chunk.lastTime)
@@ -48,12 +48,16 @@ extension Store {
             // Counted when the damage was met.
             loss.polls = 0
             loss.readings = 0
-        } else if sent >= chunk.firstSeq, let polls = try decoded(chunk)?.polls {
-            let unsent = polls.dropFirst(Int(sent - chunk.firstSeq) + 1)
-            let times = unsent.map(\.poll.time)
-            loss.seqs = sent + 1...chunk.lastSeq
+        } else if !owing.contains(where: { $0.owesAll(chunk.firstSeq...chunk.lastSeq) }), let polls = try decoded(chunk)?.polls {
+            let unsent = polls.enumerated().filter { index, _ in
+                owing.contains { !$0.hasSettled(chunk.firstSeq + Int64(index)) }
+            }
+            let times = unsent.map(\.element.poll.time)
+            if let first = unsent.first, let last = unsent.last {
+                loss.seqs = chunk.firstSeq + Int64(first.offset)...chunk.firstSeq + Int64(last.offset)
+            }
             loss.polls = unsent.count
-            loss.readings = unsent.reduce(0) { $0 + $1.readings }
+            loss.readings = unsent.reduce(0) { $0 + $1.element.readings }
             loss.firstTime = times.min() ?? chunk.firstTime
             loss.lastTime = times.max() ?? chunk.lastTime
         }

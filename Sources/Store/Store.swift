@@ -19,20 +19,27 @@ package struct StoredPoll: Hashable, Sendable {
 package struct JournalSlice: Hashable, Sendable {
     package var first: Int64
     package var last: Int64
-    /// In order of `seq`, all of first ... last except what retention or damage took.
+    /// In order of `seq`, all of first ... last except what retention or damage took, and what the output wants nothing of.
     package var polls: [StoredPoll]
+    /// Polls of the range that were left out, since the output wants nothing of them.
+    package var filtered: Int
+    /// It was kept for long before it was offered: backlog, not what is measured now.
+    package var isLate: Bool
 
-    package init(first: Int64, last: Int64, polls: [StoredPoll]) {
+    package init(first: Int64, last: Int64, polls: [StoredPoll], filtered: Int = 0, isLate: Bool = false) {
         self.first = first
         self.last = last
         self.polls = polls
+        self.filtered = filtered
+        self.isLate = isLate
     }
 }
 
 /// What an output may be handed now.
 package enum SliceOffer: Hashable, Sendable {
     case slice(JournalSlice)
-    /// Fewer than `records` are waiting, and the oldest is younger than `age`: ask again at this time, or after the next commit.
+    /// Fewer than `records` are waiting, and the oldest is younger than `age`, or only backlog is, which was not asked for: ask again at
+    /// this time, or after the next commit.
     case wait(until: Uptime)
     /// All is handed on.
     case empty
@@ -56,9 +63,15 @@ package struct OutputState: Hashable, Sendable {
     package var name: String
     /// Everything up to and including this seq is accepted or rejected.
     package var cursor: Int64
+    /// Where the newest lane has come to; `cursor` while nothing overtakes the backlog.
+    package var liveCursor: Int64
     package var backlogPolls: Int
+    /// Those of the backlog that the newest lane has overtaken.
+    package var historicalPolls: Int
     package var acceptedPolls: Int
     package var rejectedPolls: Int
+    /// Polls of which the output's filter left nothing; they count as settled, not as accepted.
+    package var filteredPolls: Int
     /// Copies of rejected polls that are kept.
     package var deadLetters: Int
     /// Copies that went for newer ones, over the limit.
@@ -67,14 +80,17 @@ package struct OutputState: Hashable, Sendable {
     package var isPaused: Bool
 
     package init(
-        name: String, cursor: Int64, backlogPolls: Int, acceptedPolls: Int, rejectedPolls: Int, deadLetters: Int,
-        deadLettersDropped: Int = 0, isPaused: Bool = false
+        name: String, cursor: Int64, liveCursor: Int64? = nil, backlogPolls: Int, historicalPolls: Int = 0, acceptedPolls: Int,
+        rejectedPolls: Int, filteredPolls: Int = 0, deadLetters: Int, deadLettersDropped: Int = 0, isPaused: Bool = false
     ) {
         self.name = name
         self.cursor = cursor
+        self.liveCursor = liveCursor ?? cursor
         self.backlogPolls = backlogPolls
+        self.historicalPolls = historicalPolls
         self.acceptedPolls = acceptedPolls
         self.rejectedPolls = rejectedPolls
+        self.filteredPolls = filteredPolls
         self.deadLetters = deadLetters
         self.deadLettersDropped = deadLettersDropped
         self.isPaused = isPaused

@@ -40,6 +40,10 @@ package actor Store {
     /// The last seq when the file was opened: polls up to here count as old.
     var openedAt: Int64 = 0
     var outboxes: [String: Outbox] = [:]
+    /// What each output asked for last.
+    var requests: [String: SliceRequest] = [:]
+    /// Outputs whose receiver takes what it is sent, while their newest lane is late.
+    var forkWishes: Set<String> = []
     let configuredOutputs: [String]
     /// The outputs that are written with each commit, in order: the configured ones that the file knows, and the retired ones until then.
     var outputNames: [String] = []
@@ -140,10 +144,11 @@ package actor Store {
     /// The configured outputs, in their order; costs no reading.
     package func outputStates() -> [OutputState] {
         activeOutputs.compactMap { outboxes[$0] }.map { outbox in
-            OutputState(
-                name: outbox.name, cursor: outbox.cursor,
-                backlogPolls: Int(max(0, books.lastSeq - max(outbox.cursor, books.firstSeq - 1))), acceptedPolls: outbox.accepted,
-                rejectedPolls: outbox.rejected,
+            let backlog = outbox.backlog(firstKept: books.firstSeq, lastSeq: books.lastSeq)
+            return OutputState(
+                name: outbox.name, cursor: outbox.cursor, liveCursor: outbox.liveCursor, backlogPolls: Int(backlog.all),
+                historicalPolls: Int(backlog.historical), acceptedPolls: outbox.accepted, rejectedPolls: outbox.rejected,
+                filteredPolls: outbox.filtered,
                 deadLetters: outbox.deadLetters + deadLetters.reduce(0) { $0 + ($1.output == outbox.id ? 1 : 0) },
                 deadLettersDropped: outbox.deadLettersDropped, isPaused: outbox.isPaused)
         }

@@ -5,10 +5,10 @@ import Store
 ///
 /// Every call may throw: then nothing was changed, and the caller asks again later.
 package protocol Outbox: Sendable {
-    /// The next slice after this output's cursor: at most `records` polls, or fewer once the oldest has waited for `age`.
-    func offer(output: String, records: Int, age: Duration) async throws -> SliceOffer
+    /// The next slice of this output: at most `records` polls, or fewer once the oldest has waited for `age`.
+    func offer(output: String, _ request: SliceRequest) async throws -> SliceOffer
     /// Moves the cursor to `through` and keeps the rejected records as dead letters, in one transaction.
-    func settle(output: String, through: Int64, accepted: Int, rejected: [Rejection]) async throws
+    func settle(output: String, through: Int64, accepted: Int, rejected: [Rejection], filtered: Int) async throws
     /// The slice with the times its polls were read at, or how long to wait until they are known.
     func date(_ slice: JournalSlice) async throws -> Dating
     /// Dead letters that are to be handed on again, at most `records` of consecutive seqs; nil when there are none.

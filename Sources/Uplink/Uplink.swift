@@ -14,7 +14,14 @@ package protocol Upstream: Sendable {
     ///
     /// At least 1, however small `bytes`: one record is the least that can be sent. The same batch always gives the same number.
     func fitting(_ batch: Batch, bytes: Int) async -> Int
+    /// The bytes of the batch's records before compression, as `fitting` counts them.
+    func size(of batch: Batch) async -> Int
     func close() async
+}
+
+/// For an upstream that has no use for bytes.
+extension Upstream {
+    package func size(of batch: Batch) async -> Int { 0 }
 }
 
 /// What one request carries: a contiguous range of the journal. The same range has the same id, whenever it is sent.
@@ -28,6 +35,8 @@ package struct Batch: Sendable {
     /// True for backlog: not the newest data of this output.
     package var historical: Bool
     package var records: [BatchRecord]
+    /// The mark of the output's filter: of one range each filter makes another batch. Nil when nothing is left out.
+    package var filter: String?
 
     package init(
         gateway: String, site: String?, output: String, journalID: String, first: Int64, last: Int64, historical: Bool,
@@ -43,8 +52,8 @@ package struct Batch: Sendable {
         self.records = records
     }
 
-    /// `gw-017/2f6e.../1041-1043`; receivers drop repeats by it.
-    package var id: String { "\(gateway)/\(journalID)/\(first)-\(last)" }
+    /// `gw-017/2f6e.../1041-1043`, with `.<filter>` behind it when there is one; receivers drop repeats by it.
+    package var id: String { "\(gateway)/\(journalID)/\(first)-\(last)" + (filter.map { "." + $0 } ?? "") }
 }
 
 /// One poll of one device, decoded.

@@ -28,6 +28,8 @@ struct Meterd: AsyncParsableCommand {
     func run() async throws {
         // A peer that closed a connection must not end the daemon.
         signal(SIGPIPE, SIG_IGN)
+        // Nor a file that may become no larger: writing to it fails, and that is dealt with.
+        signal(SIGXFSZ, SIG_IGN)
         // Nor a terminal that is closed, without the last commit; once it runs, the signal means: read the config again.
         signal(SIGHUP, SIG_IGN)
         let time = SystemTime()

@@ -23,7 +23,7 @@ import Testing
                 "lost_from":null,"lost_until":null},\
                 "outputs":[{"name":"park","type":"http","state":"delivering","cursor":1040,"backlog_polls":3,"accepted_polls":1040,\
                 "rejected_polls":0,"dead_letters":0,"last_success":"2026-11-24T05:59:56.000Z","last_error":null,\
-                "dead_letters_dropped":0,"paused_by_operator":false}]}
+                "dead_letters_dropped":0,"paused_by_operator":false,"filtered_polls":0,"live_cursor":1040,"historical_polls":0}]}
                 """)
     }
 

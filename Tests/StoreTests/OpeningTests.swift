@@ -123,6 +123,25 @@ struct OpeningTests {
         #expect(try await store.number("SELECT first_seq FROM run WHERE id = 8") == 13)
     }
 
+    @Test func outputsOfVersion3GoOnWhereTheyWere() async throws {
+        let directory = TemporaryDirectory()
+        let connection = try Connection(path: directory.journal)
+        try connection.configure()
+        try Schema.migrate(connection, created: 0, journalID: "j", steps: Array(Schema.migrations[..<3]))
+        try connection.execute("UPDATE journal SET last_seq = 12, polls = 10, readings = 20")
+        try connection.run("INSERT INTO chunk VALUES (3, 12, 1, 10, 20, 0, 0, ?)", .blob(ChunkEncoder.encode(polls(3...12))))
+        try connection.execute("INSERT INTO output VALUES (4, 'park', 5, 8, 12, 3, 2, 1, 0, 1)")
+        connection.close()
+        let store = try await Store.open(directory)
+        #expect(await store.openReport.migratedFrom == 3)
+        let state = await store.outputStates()[0]
+        #expect(
+            state.cursor == 5 && state.liveCursor == 5 && state.acceptedPolls == 3 && state.rejectedPolls == 2 && state.deadLetters == 1)
+        #expect(state.isPaused && state.filteredPolls == 0 && state.backlogPolls == 7 && state.historicalPolls == 0)
+        try await store.setPaused(false, output: "park")
+        #expect(try await store.range("park") == 6...8)
+    }
+
     @Test func aFailedMigrationStepLeavesTheFileAtItsVersion() throws {
         let directory = TemporaryDirectory()
         let connection = try Connection(path: directory.journal)

@@ -17,6 +17,13 @@ struct Certificates {
         )
     }
 
+    /// A certificate that is its own authority.
+    func own(_ name: String, for host: String) async throws {
+        try await openssl(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=\(name) -addext subjectAltName=\(host) -keyout FOLDER/\(name).key -out FOLDER/\(name).pem"
+        )
+    }
+
     /// - Parameter days: negative for one that is out of date.
     func certificate(_ name: String, by authority: String, for host: String, days: Int = 2) async throws {
         try TextFile.write("subjectAltName=\(host)\n", to: folder + "/\(name).ext")
@@ -25,5 +32,10 @@ struct Certificates {
         try await openssl(
             "x509 -req -in FOLDER/\(name).csr -CA FOLDER/\(authority).pem -CAkey FOLDER/\(authority).key -CAcreateserial -days \(days) -extfile FOLDER/\(name).ext -out FOLDER/\(name).pem"
         )
+    }
+
+    /// The same key, behind a passphrase.
+    func lock(_ name: String, as locked: String) async throws {
+        try await openssl("pkey -in FOLDER/\(name).key -aes256 -passout pass:secret -out FOLDER/\(locked).key")
     }
 }

@@ -37,6 +37,7 @@ import Testing
     @Test func allThatIsKeptIsHandedOnInOrder() async {
         let outbox = MemoryOutbox((1...1200).map { Plant.poll($0) })
         let upstream = RecordingUpstream()
+        await outbox.makeLate(through: 700)
         let service = service(outbox, upstream)
         await running(service) { await outbox.settled(through: 1200) }
         #expect(await upstream.batches.map(\.id) == ["gw-017/2f6e/1-500", "gw-017/2f6e/501-1000", "gw-017/2f6e/1001-1200"])

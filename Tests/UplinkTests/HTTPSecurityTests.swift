@@ -17,27 +17,10 @@ final class HTTPSecurityTests {
 
     /// nginx with this certificate; it takes batches with the token `right`.
     private func nginx(_ certificate: String, clients: Bool = false, _ body: (UInt16) async throws -> Void) async throws {
-        let program = try #require(RealServer.path("nginx"))
-        try await RealServer.run(program, ready: nil) { port, own in
-            let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map { "\($0)_temp_path \(own)/\($0);" }.joined(separator: " ")
-            let text = """
-                daemon off; \(getuid() == 0 ? "user root;" : "") pid \(own)/nginx.pid; error_log \(own)/error.log; worker_processes 1;
-                events {}
-                http {
-                  access_log off; \(places)
-                  server {
-                    listen 127.0.0.1:\(port) ssl;
-                    ssl_certificate \(self.folder)/\(certificate).pem; ssl_certificate_key \(self.folder)/\(certificate).key;
-                    \(clients ? "ssl_client_certificate \(self.folder)/ca.pem; ssl_verify_client on;" : "")
-                    location / { if ($http_authorization != "Bearer right") { return 401; } return 200; }
-                  }
-                }
-                """
-            try TextFile.write(text, to: own + "/nginx.conf")
-            return ["-c", own + "/nginx.conf", "-e", own + "/error.log"]
-        } _: {
-            try await body($0.port)
-        }
+        let server = Nginx(
+            certificate: "\(folder)/\(certificate)", clients: clients ? "\(folder)/ca.pem" : nil,
+            location: #"if ($http_authorization != "Bearer right") { return 401; } return 200;"#)
+        try await server.run(body)
     }
 
     private func answer(_ port: UInt16, _ link: HTTPLink?, scheme: String = "https") async throws -> Settlement {
@@ -67,6 +50,8 @@ final class HTTPSecurityTests {
         try await made.certificate("elsewhere", by: "ca", for: "DNS:ingest.example.org")
         try await made.certificate("expired", by: "ca", for: "IP:127.0.0.1", days: -1)
         try await made.certificate("client", by: "ca", for: "DNS:gw-017")
+        try await made.certificate("stranger", by: "other", for: "DNS:gw-017")
+        try await made.lock("client", as: "locked")
         func link(_ ca: String, _ client: String? = nil) -> HTTPLink {
             HTTPLink(
                 authorities: "\(folder)/\(ca).pem", certificate: client.map { "\(folder)/\($0).pem" },
@@ -79,6 +64,10 @@ final class HTTPSecurityTests {
             expect(try await answer(port, nil), "cannot be verified")
             expect(try await answer(port, link("nowhere")), "nowhere.pem cannot be read")
             expect(try await answer(port, link("token")), "token.pem cannot be read")
+            try TextFile.write("no certificate\n", to: folder + "/rubbish.pem")
+            expect(try await answer(port, link("rubbish")), "rubbish.pem holds no certificate in PEM form")
+            // A key is none either.
+            expect(try await answer(port, HTTPLink(authorities: "\(folder)/ca.key")), "ca.key holds no certificate in PEM form")
             // Plain text to a TLS port.
             expect(try await answer(port, nil, scheme: "http"), "TLS")
             try TextFile.write("wrong\n", to: folder + "/token")
@@ -89,7 +78,15 @@ final class HTTPSecurityTests {
         try await nginx("expired") { expect(try await answer($0, link("ca")), "out of date") }
         try await nginx("server", clients: true) { port in
             #expect(try await answer(port, link("ca", "client")) == .accepted(rejected: []))
-            expect(try await answer(port, link("ca")), "client certificate")
+            expect(try await answer(port, link("ca")), "wants a TLS client certificate")
+            expect(try await answer(port, link("ca", "stranger")), "does not trust our TLS client certificate")
+            func pair(_ certificate: String, _ key: String) -> HTTPLink {
+                HTTPLink(authorities: "\(folder)/ca.pem", certificate: "\(folder)/\(certificate)", key: "\(folder)/\(key)")
+            }
+            expect(try await answer(port, pair("client.pem", "stranger.key")), "do not belong together")
+            expect(try await answer(port, pair("client.pem", "locked.key")), "locked.key holds no private key in PEM form")
+            expect(try await answer(port, pair("rubbish.pem", "client.key")), "rubbish.pem holds no certificate")
+            expect(try await answer(port, pair("client.pem", "rubbish.pem")), "rubbish.pem holds no private key")
         }
     }
 }

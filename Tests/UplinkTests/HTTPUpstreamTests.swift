@@ -128,6 +128,44 @@ func withUpstream<Result: Sendable>(
         #expect(try await settlement(of: .status(status, body: "no such\r\ndevice")) == .refused(reason: expected))
     }
 
+    /// A proxy takes connections for a receiver that is dead: no record is to blame, however long it lasts.
+    @Test func aReceiverThatHangsUpOverEverythingKeepsTheData() async throws {
+        try await WireServer.serve(.hangUp) { server in
+            try await withUpstream(server.url) { upstream in
+                for _ in 0..<3 * HangUps.perBatch {
+                    let answer = await upstream.send(Plant.batch(1...1))
+                    #expect(isUnavailable(answer, "closed before the whole answer"), "\(answer)")
+                }
+            }
+        }
+    }
+
+    /// It answers before and after, but never to this: the batch is cut, and the others have nothing to do with it.
+    @Test func aReceiverThatDiesOfABatchGetsItSmaller() async throws {
+        let rule = WireServer.Reply.rule { request in
+            if request.line.hasPrefix("HEAD ") { return .status("404 Not Found") }
+            return request.headers["idempotency-key"]?.hasSuffix("/1-3") == true ? .hangUp : .status("200 OK")
+        }
+        try await WireServer.serve(rule) { server in
+            try await withUpstream(server.url) { upstream in
+                for attempt in 1...2 * HangUps.perBatch {
+                    let answer = await upstream.send(Plant.batch(1...3))
+                    if attempt % HangUps.perBatch == 0 {
+                        guard case .tooLarge = answer else {
+                            Issue.record("\(answer)")
+                            return
+                        }
+                    } else {
+                        #expect(isUnavailable(answer, "closed before the whole answer"), "\(answer)")
+                    }
+                }
+                #expect(await upstream.send(Plant.batch(1...2)) == .accepted(rejected: []))
+            }
+            let heads = server.requests.filter { $0.line.hasPrefix("HEAD /v1/batches ") }
+            #expect(heads.count == 2 * (HangUps.perBatch - 1) && heads.allSatisfy { $0.body.isEmpty })
+        }
+    }
+
     @Test func tooLargeIsToldApart() async throws {
         #expect(try await settlement(of: .status("413 Content Too Large")) == .tooLarge(reason: "the receiver answered 413"))
     }

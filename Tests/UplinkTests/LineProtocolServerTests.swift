@@ -13,24 +13,7 @@ import Testing
     private static let victoria = RealServer.path("victoria-metrics")
 
     private func withInflux(_ body: (RealServer) async throws -> Void) async throws {
-        let program = try #require(Self.influxd)
-        try await RealServer.run(program, ready: nil) { port, folder in
-            let rpc = freePort()
-            let configuration = """
-                reporting-disabled = true
-                bind-address = "127.0.0.1:\(rpc)"
-                [meta]
-                dir = "\(folder)/meta"
-                [data]
-                dir = "\(folder)/data"
-                wal-dir = "\(folder)/wal"
-                [http]
-                bind-address = "127.0.0.1:\(port)"
-                max-body-size = 20000
-                """
-            try TextFile.write(configuration, to: folder + "/influxdb.conf")
-            return ["-config", folder + "/influxdb.conf"]
-        } _: {
+        try await RealServer.influxDB1("max-body-size = 20000") {
             _ = try await $0.ask("/query?q=CREATE+DATABASE+m", post: "")
             try await body($0)
         }
@@ -167,10 +150,7 @@ import Testing
 
     @Test(.enabled(if: victoria != nil, "victoria-metrics is not installed"))
     func victoriaMetricsStoresEveryNumber() async throws {
-        let program = try #require(Self.victoria)
-        try await RealServer.run(program, ready: nil) { port, folder in
-            ["-storageDataPath=\(folder)/data", "-httpListenAddr=127.0.0.1:\(port)", "-retentionPeriod=100y"]
-        } _: { server in
+        try await RealServer.victoriaMetrics { server in
             for path in ["/write", "/api/v2/write"] {
                 let answer = try await withUpstream(
                     LineProtocol.address("http://127.0.0.1:\(server.port)\(path)"), format: .lineProtocol(LineProtocol())
@@ -181,6 +161,38 @@ import Testing
             let export = try await server.ask("/api/v1/export?match%5B%5D=meterd_voltage_l1")
             #expect(export.contains(#""device":"main","gateway":"gw-017","role":"grid","site":"park-2/factory-12""#), "\(export)")
             #expect(export.contains("1795459200050"), "\(export.suffix(200))")
+        }
+    }
+}
+
+extension RealServer {
+    /// - Parameter http: lines for its section about HTTP.
+    static func influxDB1(_ http: String, _ body: (RealServer) async throws -> Void) async throws {
+        try await run(try #require(path("influxd")), ready: nil) { port, folder in
+            let configuration = """
+                reporting-disabled = true
+                bind-address = "127.0.0.1:\(freePort())"
+                [meta]
+                dir = "\(folder)/meta"
+                [data]
+                dir = "\(folder)/data"
+                wal-dir = "\(folder)/wal"
+                [http]
+                bind-address = "127.0.0.1:\(port)"
+                \(http)
+                """
+            try TextFile.write(configuration, to: folder + "/influxdb.conf")
+            return ["-config", folder + "/influxdb.conf"]
+        } _: {
+            try await body($0)
+        }
+    }
+
+    static func victoriaMetrics(_ options: [String] = [], _ body: (RealServer) async throws -> Void) async throws {
+        try await run(try #require(path("victoria-metrics")), ready: nil) { port, folder in
+            ["-storageDataPath=\(folder)/data", "-httpListenAddr=127.0.0.1:\(port)", "-retentionPeriod=100y"] + options
+        } _: {
+            try await body($0)
         }
     }
 }

@@ -58,14 +58,20 @@ final class MQTTSecurityTests {
         expect(try await answer(server: "server", tls: tls(nil)), "cannot be verified")
         expect(try await answer(server: "expired", tls: tls("ca")), "cannot be verified")
         expect(try await answer(server: "elsewhere", tls: tls("ca")), "another host name")
-        expect(try await answer(server: "server", clients: true, tls: tls("ca")), "client certificate")
-        expect(try await answer(server: "server", clients: true, tls: tls("ca", "stranger")), "certificate")
+        expect(try await answer(server: "server", clients: true, tls: tls("ca")), "a TLS client certificate")
+        expect(try await answer(server: "server", clients: true, tls: tls("ca", "stranger")), "not trust our TLS")
         // Plain text to a TLS port.
         expect(try await answer(server: "server", tls: nil), "closed the connection")
         // A certificate file that is not there, or is none, never means plain text.
         expect(try await answer(server: "server", tls: tls("nowhere")), "nowhere.pem cannot be read")
         try TextFile.write("no certificate\n", to: folder + "/rubbish.pem")
-        expect(try await answer(server: "server", tls: tls("rubbish")), "TLS")
+        expect(try await answer(server: "server", tls: tls("rubbish")), "rubbish.pem holds no certificate in PEM form")
+        try await made.lock("client", as: "locked")
+        for (key, words) in [("stranger", "do not belong together"), ("locked", "locked.key holds no private key in PEM form")] {
+            var pair = tls("ca", "client")
+            pair.key = "\(folder)/\(key).key"
+            expect(try await answer(server: "server", clients: true, tls: pair), words)
+        }
     }
 
     /// The library begins the handshake while it connects, and a broker that refuses us may hang up within that.
@@ -74,7 +80,7 @@ final class MQTTSecurityTests {
         func words(_ tls: MQTTSettings.TLS?, _ errno: Int32, _ log: String? = nil) -> String {
             MQTTFault.opening(Int32(MOSQ_ERR_ERRNO.rawValue), errno: errno, log: log, tls: tls, host: "h").words
         }
-        #expect(words(none, EPROTO).contains("want a TLS client certificate"))
+        #expect(words(none, EPROTO).contains("a TLS client certificate"))
         #expect(words(own, EPROTO).contains("not trust our TLS client certificate"))
         #expect(words(own, EPROTO, "OpenSSL Error[0]: tlsv1 alert unknown ca") == "the broker does not trust our TLS certificate")
         #expect(words(nil, ECONNREFUSED).contains("nothing listens"))

@@ -195,7 +195,7 @@ struct MQTTUpstreamTests {
             #expect(rejected.map(\.seq) == [5])
             // MQTT 3.1.1 has no word for it: the broker hangs up. After three times the batch is cut.
             try await withMQTT(broker.settings(.v311)) { upstream in
-                for _ in 1..<MQTTUpstream.dropsPerBatch {
+                for _ in 1..<HangUps.perBatch {
                     guard case .unavailable = await upstream.send(sent) else {
                         Issue.record("not tried again")
                         return

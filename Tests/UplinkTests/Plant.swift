@@ -57,6 +57,8 @@ actor MemoryOutbox: Outbox {
     private(set) var polls: [StoredPoll] = []
     private(set) var cursor: Int64 = 0
     private(set) var accepted = 0
+    private(set) var filtered = 0
+    private var lateThrough: Int64 = 0
     private(set) var deadLetters: [Rejection] = []
     private var broken = 0
     private var waiters: [CheckedContinuation<Void, Never>] = []
@@ -72,15 +74,23 @@ actor MemoryOutbox: Outbox {
     /// The next calls throw.
     func breakDown(calls: Int) { broken = calls }
 
-    func offer(output: String, records: Int, age: Duration) throws -> SliceOffer {
+    func offer(output: String, _ request: SliceRequest) throws -> SliceOffer {
         try check()
-        let own = polls.filter { $0.seq > cursor }.prefix(records)
+        let own = polls.filter { $0.seq > cursor }.prefix(request.records)
         guard let first = own.first, let last = own.last else { return .empty }
-        return .slice(JournalSlice(first: first.seq, last: last.seq, polls: Array(own)))
+        let isLate = last.seq <= lateThrough
+        if isLate, !request.backlog { return .empty }
+        let wanted = own.filter { !request.unwanted.contains($0.poll.entry) }
+        return .slice(
+            JournalSlice(first: first.seq, last: last.seq, polls: wanted, filtered: own.count - wanted.count, isLate: isLate))
     }
 
-    func settle(output: String, through: Int64, accepted: Int, rejected: [Rejection]) throws {
+    /// Polls up to here count as backlog.
+    func makeLate(through seq: Int64) { lateThrough = seq }
+
+    func settle(output: String, through: Int64, accepted: Int, rejected: [Rejection], filtered: Int) throws {
         try check()
+        self.filtered += filtered
         precondition(through > cursor, "the cursor never moves back")
         cursor = through
         self.accepted += accepted
@@ -220,6 +230,18 @@ final class HandTime: TimeSource {
             return state.sleepers.filter { $0.deadline <= state.now }
         }
         for sleeper in due { sleeper.continuation.resume() }
+    }
+}
+
+/// Waits for a thousandth of the time: backoffs that a kill would not see the end of.
+struct ShortTime: TimeSource {
+    private let clocks = SystemTime()
+    func uptime() -> Uptime { clocks.uptime() }
+    func wall() -> Timestamp { clocks.wall() }
+    func clockState() -> ClockState { clocks.clockState() }
+    func sleep(until deadline: Uptime) async throws {
+        let now = clocks.uptime()
+        try await clocks.sleep(until: now + (deadline - now) / 1000)
     }
 }
 

@@ -6,6 +6,8 @@ actor WireServer {
     struct Request: Sendable {
         var line: String
         var headers: [String: String]
+        /// The names of all header fields, in lower case, as often as they came.
+        var names: [String]
         var body: [UInt8]
     }
 
@@ -14,6 +16,10 @@ actor WireServer {
         case bytes([UInt8])
         /// Nothing, until the client gives up.
         case hang
+        /// Nothing, and the connection is closed, the request being read.
+        case hangUp
+        /// What this says to each request.
+        case rule(@Sendable (Request) -> Reply)
 
         static func status(_ status: String, headers: [String] = [], body: String = "") -> Reply {
             let head = ["HTTP/1.1 \(status)", "Content-Length: \(body.utf8.count)", "Connection: close"] + headers
@@ -76,15 +82,21 @@ actor WireServer {
             if connection < 0 { break }
             if let request = receive(connection) {
                 seen.withLock { $0.append(request) }
-                switch reply {
-                case .bytes(let bytes): _ = send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL))
-                case .hang: while read(connection) != nil {}
-                }
+                answer(request, reply, on: connection)
             }
             shutdown(connection, Int32(SHUT_WR))
             close(connection)
         }
         close(listener)
+    }
+
+    private func answer(_ request: Request, _ reply: Reply, on connection: Int32) {
+        switch reply {
+        case .bytes(let bytes): _ = send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        case .hang: while read(connection) != nil {}
+        case .hangUp: break
+        case .rule(let rule): answer(request, rule(request), on: connection)
+        }
     }
 
     private func receive(_ connection: Int32) -> Request? {
@@ -104,8 +116,10 @@ actor WireServer {
         guard let bodyStart else { return nil }
         let lines = String(decoding: bytes[..<(bodyStart - 4)], as: UTF8.self).split(separator: "\r\n").map(String.init)
         var headers: [String: String] = [:]
+        var names: [String] = []
         for line in lines.dropFirst() {
             guard let colon = line.firstIndex(of: ":") else { continue }
+            names.append(line[..<colon].lowercased())
             headers[line[..<colon].lowercased()] = String(line[line.index(after: colon)...].drop { $0 == " " })
         }
         let length = headers["content-length"].flatMap { Int($0) } ?? 0
@@ -113,7 +127,7 @@ actor WireServer {
             guard let more = read(connection) else { return nil }
             bytes += more
         }
-        return Request(line: lines.first ?? "", headers: headers, body: Array(bytes[bodyStart...]))
+        return Request(line: lines.first ?? "", headers: headers, names: names, body: Array(bytes[bodyStart...]))
     }
 
     private func read(_ connection: Int32) -> [UInt8]? {

@@ -155,6 +155,7 @@ private struct ConfigurationReader {
         configuration.buses = buses.map(\.bus)
         configuration.outputs = outputs.map(\.output)
         configuration.devices = devices.compactMap { $0.device.resolve(&library, log: log, at: $0.at) }
+        OutputReader.check(outputs, names: devices.compactMap(\.device.name), devices: configuration.devices)
         return configuration
     }
 

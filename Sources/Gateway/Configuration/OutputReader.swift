@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Metering
+import Store
 import Uplink
 
 extension Configuration {
@@ -11,6 +12,11 @@ extension Configuration {
         package var batchBytes = 256 << 10
         package var batchAge: Duration = .seconds(5)
         package var timeout: Duration = .seconds(30)
+        /// Nil: everything.
+        package var filter: OutputFilter?
+        /// Nil: the backlog goes as fast as the receiver answers.
+        package var pace: Pace?
+        package var policy = LanePolicy.liveFirst
     }
 
     package enum OutputType: String, Hashable, Sendable, CaseIterable { case http, influx, mqtt, file }
@@ -37,6 +43,9 @@ struct OutputReader {
         let records = table.integer("batch_records", in: 1...10_000)
         let bytes = table.size("batch_bytes", in: (1 << 10)...(16 << 20), example: "\"256KiB\"")
         let age = table.duration("batch_age", in: .zero ... .seconds(3600))
+        let filter = filter()
+        let pace = pace()
+        let policy = table.choice("lane", of: LanePolicy.self)
         let timeout = type == .file ? nil : table.duration("timeout", in: OutputReader.timeouts, example: "\"30s\"")
         let target: Configuration.Target? =
             switch type {
@@ -53,6 +62,9 @@ struct OutputReader {
         if let bytes { output.batchBytes = bytes }
         if let age { output.batchAge = age }
         if let timeout { output.timeout = timeout }
+        output.filter = filter
+        output.pace = pace
+        output.policy = self.policy(policy, target)
         return output
     }
 

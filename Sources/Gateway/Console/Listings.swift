@@ -52,13 +52,17 @@ package struct OutputListing: Sendable {
             })
     }
 
-    /// The table, then each output's last error.
+    /// The table, then what more there is to say of each output: its last error, a backlog that follows beside what is new.
     package func lines(width: Int?, paint: Paint) -> [String] {
-        let errors = outputs.flatMap { output -> [String] in
-            guard let error = output.lastError else { return [] }
-            return StatusScreen.wrapped("\(output.name): \(error)", width: width)
+        let notes = outputs.flatMap { output -> [String] in
+            var notes: [String] = []
+            if output.historicalPolls > 0 {
+                notes.append("new polls go first; of the backlog \(Humanize.count(output.historicalPolls)) follow beside them")
+            }
+            if let error = output.lastError { notes.append(error) }
+            return notes.flatMap { StatusScreen.wrapped("\(output.name): \($0)", width: width) }
         }
-        return table.lines(width: width, paint: paint) + (errors.isEmpty ? [] : [""] + errors)
+        return table.lines(width: width, paint: paint) + (notes.isEmpty ? [] : [""] + notes)
     }
 }
 

@@ -85,6 +85,12 @@ package struct MetricsText: Sendable {
             "meterd_output_up", "gauge", "1 while the output delivers or has nothing to deliver.",
             each { $0.state == .delivering || $0.state == .idle ? "1" : "0" })
         family("meterd_output_backlog_polls", "gauge", "Polls that wait to be handed on.", each { "\($0.backlogPolls)" })
+        family(
+            "meterd_output_historical_polls", "gauge", "Those of the waiting polls that newer ones have overtaken.",
+            each { "\($0.historicalPolls)" })
+        family(
+            "meterd_output_filtered_polls_total", "counter", "Polls of which the output's filter left nothing.",
+            each { "\($0.filteredPolls)" })
         family("meterd_output_accepted_polls_total", "counter", "Polls that the receiver took.", each { "\($0.acceptedPolls)" })
         family("meterd_output_rejected_polls_total", "counter", "Polls that the receiver refused.", each { "\($0.rejectedPolls)" })
         family("meterd_output_dead_letters", "gauge", "Refused polls that are kept.", each { "\($0.deadLetters)" })

@@ -18,11 +18,17 @@ package struct OutputReport: Hashable, Sendable {
     package var name: String
     package var type: String
     package var state: State
-    /// Everything up to and including this seq is accepted or rejected.
+    /// Everything up to and including this seq is accepted, rejected or filtered.
     package var cursor: Int64
+    /// How far new polls are handed on, ahead of a backlog; `cursor` when there is none beside them.
+    package var liveCursor: Int64
     package var backlogPolls: Int
+    /// Those of the backlog that new polls have overtaken.
+    package var historicalPolls: Int
     package var acceptedPolls: Int
     package var rejectedPolls: Int
+    /// Polls of which the output's filter left nothing.
+    package var filteredPolls: Int
     package var deadLetters: Int
     /// Dead letters that were removed for newer ones.
     package var deadLettersDropped: Int
@@ -33,12 +39,16 @@ package struct OutputReport: Hashable, Sendable {
 
     package init(
         name: String, type: String, state: State, cursor: Int64, backlogPolls: Int, acceptedPolls: Int, rejectedPolls: Int,
-        deadLetters: Int, deadLettersDropped: Int = 0, pausedByOperator: Bool = false, lastSuccess: Timestamp?, lastError: String?
+        deadLetters: Int, deadLettersDropped: Int = 0, pausedByOperator: Bool = false, lastSuccess: Timestamp?, lastError: String?,
+        filteredPolls: Int = 0, liveCursor: Int64? = nil, historicalPolls: Int = 0
     ) {
         self.name = name
         self.type = type
         self.state = state
         self.cursor = cursor
+        self.liveCursor = liveCursor ?? cursor
+        self.historicalPolls = historicalPolls
+        self.filteredPolls = filteredPolls
         self.backlogPolls = backlogPolls
         self.acceptedPolls = acceptedPolls
         self.rejectedPolls = rejectedPolls
@@ -61,6 +71,9 @@ extension OutputReport: JSONValue, Decodable {
         case pausedByOperator = "paused_by_operator"
         case lastSuccess = "last_success"
         case lastError = "last_error"
+        case filteredPolls = "filtered_polls"
+        case liveCursor = "live_cursor"
+        case historicalPolls = "historical_polls"
     }
 
     package func write(to json: inout JSONWriter) {
@@ -77,6 +90,9 @@ extension OutputReport: JSONValue, Decodable {
             $0.field(CodingKeys.lastError, lastError)
             $0.field(CodingKeys.deadLettersDropped, deadLettersDropped)
             $0.field(CodingKeys.pausedByOperator, pausedByOperator)
+            $0.field(CodingKeys.filteredPolls, filteredPolls)
+            $0.field(CodingKeys.liveCursor, liveCursor)
+            $0.field(CodingKeys.historicalPolls, historicalPolls)
         }
     }
 
@@ -94,6 +110,9 @@ extension OutputReport: JSONValue, Decodable {
         pausedByOperator = try container.decodeIfPresent(Bool.self, forKey: .pausedByOperator) ?? false
         lastSuccess = try container.timeIfPresent(.lastSuccess)
         lastError = try container.decodeIfPresent(String.self, forKey: .lastError)
+        filteredPolls = try container.decodeIfPresent(Int.self, forKey: .filteredPolls) ?? 0
+        liveCursor = try container.decodeIfPresent(Int64.self, forKey: .liveCursor) ?? cursor
+        historicalPolls = try container.decodeIfPresent(Int.self, forKey: .historicalPolls) ?? 0
     }
 }
 

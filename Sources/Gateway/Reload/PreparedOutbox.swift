@@ -11,16 +11,16 @@ struct PreparedOutbox: Outbox {
 
     init(store: Store) { self.store = store }
 
-    func offer(output: String, records: Int, age: Duration) async throws -> SliceOffer {
+    func offer(output: String, _ request: SliceRequest) async throws -> SliceOffer {
         if !isReady.withLock({ $0 }) {
             try await store.prepare(output: output)
             isReady.withLock { $0 = true }
         }
-        return try await store.offer(output: output, records: records, age: age)
+        return try await store.offer(output: output, request)
     }
 
-    func settle(output: String, through: Int64, accepted: Int, rejected: [Rejection]) async throws {
-        try await store.settle(output: output, through: through, accepted: accepted, rejected: rejected)
+    func settle(output: String, through: Int64, accepted: Int, rejected: [Rejection], filtered: Int) async throws {
+        try await store.settle(output: output, through: through, accepted: accepted, rejected: rejected, filtered: filtered)
     }
 
     func date(_ slice: JournalSlice) async throws -> Dating { try await store.date(slice) }

@@ -36,7 +36,7 @@ struct WireBatch: Decodable {
     var batch: Head
     var readings: [Record]
 
-    /// Batch ids are `<gateway>/<journal id>/<first>-<last>`.
+    /// Batch ids are `<gateway>/<journal id>/<first>-<last>`, and `.<filter>` behind it when the output has one.
     var journalID: String {
         let parts = batch.id.split(separator: "/", omittingEmptySubsequences: false)
         return parts.count == 3 ? String(parts[1]) : ""
@@ -63,8 +63,8 @@ struct WireBatch: Decodable {
         try need(version == 1, "version \(version) is not known; this receiver reads version 1")
         try need(batch.first <= batch.last, "batch.first is after batch.last")
         try need(!journalID.isEmpty, "batch.id \(batch.id) is not <gateway>/<journal id>/<first>-<last>")
-        try need(
-            batch.id == "\(gateway)/\(journalID)/\(batch.first)-\(batch.last)", "batch.id \(batch.id) does not name its gateway and range")
+        let name = "\(gateway)/\(journalID)/\(batch.first)-\(batch.last)"
+        try need(batch.id == name || batch.id.hasPrefix(name + "."), "batch.id \(batch.id) does not name its gateway and range")
         var previous = batch.first - 1
         for record in readings {
             try need(record.seq > previous, "readings are not in strictly rising order of seq at \(record.seq)")

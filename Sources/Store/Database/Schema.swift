@@ -91,6 +91,10 @@ enum Schema {
         ALTER TABLE output ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE dead_letter ADD COLUMN replay INTEGER NOT NULL DEFAULT 0;
         """,
+        """
+        ALTER TABLE output ADD COLUMN filtered INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE output ADD COLUMN lanes TEXT NOT NULL DEFAULT '';
+        """,
     ]
 
     static var version: Int { migrations.count }

@@ -85,12 +85,12 @@ struct Salvage {
             switch String(values.map(\.kind)) {
             case "niiiiiib": keepChunk(rowid, values, image: index, row: row)
             case "ntiiiiiii" where page == Salvage.journalPage: keepJournal(values)
-            case "ntiiiiiiii",
-                "ntiiiiiii" where values.count == 10 || !isCause(values[1]) || page == Salvage.outputPage:
-                // A row that was last written before format 3 has no `paused`.
+            case "ntiiiiiiiiit", "ntiiiiiiii",
+                "ntiiiiiii" where values.count > 9 || !isCause(values[1]) || page == Salvage.outputPage:
+                // A row that was last written before format 3 has no `paused`, one from before format 4 no `filtered` and no `lanes`.
                 keep(
                     Row(
-                        values: values.count == 10 ? values : values + [.integer(0)],
+                        values: values + [.integer(0), .integer(0), .text("")].suffix(12 - values.count),
                         age: [values[5].number &+ values[6].number, values[2].number, values[3].number]), rowid, \.outputs)
             case "ntiiiiiii", "ntnniiiii": if isCause(values[1]) { keep(Row(values: values, age: [values[8].number]), rowid, \.losses) }
             case "ntii": keep(Row(values: values + [.null], age: [0]), rowid, \.runs)
@@ -167,7 +167,9 @@ struct Salvage {
         let last = max(journal?.lastSeq ?? 0, chunks.last?.lastSeq ?? 0)
         outputs = outputs.filter { _, row in
             let values = row.values[2...8].map(\.number)
-            return values.allSatisfy { $0 >= 0 } && values[0] <= values[1] && values[0] <= values[2] && values[2] <= last
+            let lanes = row.values[11].string
+            let horizon = lanes.isEmpty ? values[2] : Lane.read(lanes, after: values[2]).last?.horizon
+            return values.allSatisfy { $0 >= 0 } && values[0] <= values[1] && values[0] <= values[2] && horizon.map { $0 <= last } == true
         }
     }
 

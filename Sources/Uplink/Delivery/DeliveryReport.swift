@@ -78,6 +78,13 @@ final class DeliveryReport: Sendable {
         if starts { logger.notice("output holds polls that were read before the clock was set, until it is") }
     }
 
+    func idle(unless offer: SliceOffer) {
+        switch offer {
+        case .wait, .empty: idle()
+        case .slice, .paused: break
+        }
+    }
+
     func idle() {
         state.withLock { if $0.fault == nil { $0.status.state = .idle } }
     }

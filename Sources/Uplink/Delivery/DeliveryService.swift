@@ -39,6 +39,7 @@ package actor DeliveryService {
     private let isRewound = Lock(false)
 
     private var plan = DeliveryPlan()
+    private var gate: PaceGate
     private var sources: SourceCache
     /// The slice in hand: what can be sent of it, what cannot be decoded, and what has come of it so far.
     private var sliceEnd: Int64 = 0
@@ -48,6 +49,8 @@ package actor DeliveryService {
     private var isReplayTurn = false
     private var records: [BatchRecord] = []
     private var undecodable: [Rejection] = []
+    /// Polls of the slice of which the filter leaves nothing.
+    private var filtered = 0
     private var fate = Fate()
     /// Failures of the store in a row.
     private var storeFailures = 0
@@ -66,7 +69,8 @@ package actor DeliveryService {
         self.upstream = upstream
         self.time = time
         self.chance = chance
-        sources = SourceCache(decoder: decoder)
+        gate = PaceGate(settings.pace, now: time.uptime())
+        sources = SourceCache(filter: settings.filter, decoder: decoder)
         report = DeliveryReport(output: settings.output, time: time, logger: logger)
     }
 
@@ -160,25 +164,31 @@ package actor DeliveryService {
 
     private func load() async throws -> DeliveryPlan.Action {
         let newest = try await outbox.lastSeq()
+        let opens = gate.opens(from: time.uptime())
+        let isOpen = opens <= time.uptime()
         // Turn about, so that neither holds up the other.
         isReplayTurn.toggle()
-        if isReplayTurn, let slice = try await outbox.offerReplay(output: settings.output, records: settings.batchRecords) {
+        if isReplayTurn, isOpen, let slice = try await outbox.offerReplay(output: settings.output, records: settings.batchRecords) {
             return try await take(slice, newest: .max, isReplay: true)
         }
-        let offer = try await outbox.offer(output: settings.output, records: settings.batchRecords, age: settings.batchAge)
+        let request = SliceRequest(
+            records: settings.sliceRecords, age: settings.batchAge, policy: settings.policy, backlog: isOpen, unwanted: sources.unwanted)
+        let offer = try await outbox.offer(output: settings.output, request)
         report.end(.store)
         report.setPaused(offer == .paused)
         if settings.journalID.isEmpty { settings.journalID = await outbox.journalID() }
         let now = time.uptime()
+        // What waits for the pace is under way.
+        if isOpen { report.idle(unless: offer) }
         switch offer {
         case .slice(let slice):
             return try await take(slice, newest: newest, isReplay: false)
         case .wait(let until):
-            report.idle()
-            _ = await wait(turnUntil: max(until, now + DeliveryService.shortestWait), orCommitAfter: newest)
+            let turn = isOpen ? until : min(until, opens)
+            _ = await wait(turnUntil: max(turn, now + DeliveryService.shortestWait), orCommitAfter: newest)
         case .empty:
-            report.idle()
-            _ = await wait(turnUntil: now + DeliveryService.turn, orCommitAfter: newest)
+            _ = await wait(
+                turnUntil: isOpen ? now + DeliveryService.turn : max(opens, now + DeliveryService.shortestWait), orCommitAfter: newest)
         case .paused:
             _ = await wait(turnUntil: now + DeliveryService.turn, orCommitAfter: nil)
         }
@@ -199,11 +209,16 @@ package actor DeliveryService {
         self.isReplay = isReplay
         records.removeAll(keepingCapacity: true)
         undecodable.removeAll()
-        records.reserveCapacity(slice.polls.count)
+        filtered = slice.filtered
+        records.reserveCapacity(min(slice.polls.count, settings.batchRecords))
         for stored in slice.polls {
             switch try await source(of: stored.poll.entry) {
             case .source(let source):
                 var readings = source.decoder.decode(stored.poll.answers)
+                if readings.isEmpty, settings.filter != nil {
+                    leaveOut(stored.seq)
+                    continue
+                }
                 if estimated.contains(stored.seq) {
                     for index in readings.indices { readings[index].quality.insert(.timeUnsynchronized) }
                 }
@@ -212,14 +227,24 @@ package actor DeliveryService {
                         seq: stored.seq, time: stored.poll.time, clock: stored.poll.clock, source: source, readings: readings))
             case .undecodable(let reason):
                 undecodable.append(Rejection(seq: stored.seq, reason: reason))
+            case .unwanted:
+                leaveOut(stored.seq)
             }
         }
         sliceEnd = slice.last
-        // More than a batch behind the newest is backlog; less is only waiting for its turn.
-        historical = isReplay || newest - slice.last > Int64(settings.batchRecords)
+        historical = isReplay || slice.isLate
         fate = Fate()
         if records.isEmpty { try await write(through: sliceEnd) }
         return advance(.loaded(records: records.count))
+    }
+
+    /// The filter leaves nothing of this poll. A dead letter stays one: someone may widen the filter.
+    private func leaveOut(_ seq: Int64) {
+        if isReplay {
+            undecodable.append(Rejection(seq: seq, reason: "the filter of output \(settings.output) leaves nothing of this poll"))
+        } else {
+            filtered += 1
+        }
     }
 
     private func source(of id: CatalogID) async throws -> SourceCache.Lookup {
@@ -232,10 +257,14 @@ package actor DeliveryService {
     private func send(_ part: Range<Int>) async -> DeliveryPlan.Action {
         var part = part
         var batch = batch(part)
-        let count = await upstream.fitting(batch, bytes: settings.batchBytes)
+        let count = min(await upstream.fitting(batch, bytes: settings.batchBytes), settings.batchRecords)
         if count < part.count, case .send(let smaller) = advance(.narrowed(records: count)) {
             part = smaller
             batch = self.batch(part)
+        }
+        if historical {
+            let size = gate.countsBytes ? await upstream.size(of: batch) : 0
+            gate.take(records: part.count, bytes: size, at: time.uptime())
         }
         report.sending(bound: settings.requestTimeout + settings.stopGrace + DeliveryService.slack)
         let settlement = await answer(to: batch)
@@ -246,10 +275,13 @@ package actor DeliveryService {
     }
 
     private func batch(_ part: Range<Int>) -> Batch {
-        let own = records[part]
-        return Batch(
+        // A filtered slice may hold more than one batch.
+        let own = records[part].prefix(settings.batchRecords)
+        var batch = Batch(
             gateway: settings.gateway, site: settings.site, output: settings.output, journalID: settings.journalID,
             first: own.first?.seq ?? 0, last: own.last?.seq ?? 0, historical: historical, records: Array(own))
+        batch.filter = settings.filter?.mark
+        return batch
     }
 
     /// The request runs in a task of its own, since cancelling the service must leave it `stopGrace` to be answered. It is awaited here,
@@ -302,7 +334,8 @@ package actor DeliveryService {
             let accepted = records.map(\.seq).filter { !refused.contains($0) }
             try await outbox.settleReplay(output: settings.output, accepted: accepted, rejected: all)
         } else {
-            try await outbox.settle(output: settings.output, through: through, accepted: fate.accepted, rejected: all)
+            try await outbox.settle(
+                output: settings.output, through: through, accepted: fate.accepted, rejected: all, filtered: filtered)
         }
         report.end(.store)
         report.settled(accepted: fate.accepted, rejected: all)

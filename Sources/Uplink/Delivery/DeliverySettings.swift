@@ -1,4 +1,5 @@
 import Metering
+import Store
 
 /// What one output is told: who it speaks for, and how big its batches may be.
 package struct DeliverySettings: Hashable, Sendable {
@@ -13,6 +14,11 @@ package struct DeliverySettings: Hashable, Sendable {
     package var batchBytes: Int
     /// A batch that is not full is sent when its oldest record has waited so long.
     package var batchAge: Duration
+    /// Nil: everything is handed on.
+    package var filter: OutputFilter?
+    /// Nil: the backlog goes as fast as the receiver answers.
+    package var pace: Pace?
+    package var policy: LanePolicy
     /// The longest a request takes; the upstream bounds itself to it, the heartbeat counts on it.
     package var requestTimeout: Duration
     /// How long a request in flight may still take once the service is told to stop.
@@ -20,7 +26,8 @@ package struct DeliverySettings: Hashable, Sendable {
 
     package init(
         gateway: String, site: String?, output: String, journalID: String, batchRecords: Int = 500, batchBytes: Int = 256 * 1024,
-        batchAge: Duration = .seconds(5), requestTimeout: Duration = .seconds(30), stopGrace: Duration = .seconds(1)
+        batchAge: Duration = .seconds(5), filter: OutputFilter? = nil, pace: Pace? = nil, policy: LanePolicy = .inOrder,
+        requestTimeout: Duration = .seconds(30), stopGrace: Duration = .seconds(1)
     ) {
         self.gateway = gateway
         self.site = site
@@ -29,7 +36,18 @@ package struct DeliverySettings: Hashable, Sendable {
         self.batchRecords = batchRecords
         self.batchBytes = batchBytes
         self.batchAge = batchAge
+        self.filter = filter
+        self.pace = pace
+        self.policy = policy
         self.requestTimeout = requestTimeout
         self.stopGrace = stopGrace
     }
+    /// Polls of a slice. Of a filtered one little may remain: several batches' worth are looked through for one that is worth sending. It
+    /// follows from the settings alone, so that ranges are the same after a crash.
+    var sliceRecords: Int {
+        filter == nil ? batchRecords : max(batchRecords, min(batchRecords * DeliverySettings.reach, DeliverySettings.reachLimit))
+    }
+
+    private static let reach = 8
+    private static let reachLimit = 8192
 }

@@ -9,12 +9,18 @@ struct SourceCache {
         case source(RecordSource)
         /// No record of this entry can be decoded by this program, however often it is tried.
         case undecodable(reason: String)
+        /// The filter leaves nothing of it.
+        case unwanted
     }
 
     private var known: [CatalogID: Lookup] = [:]
+    /// Those of the known entries that are unwanted.
+    private(set) var unwanted: Set<CatalogID> = []
     private let decoder: @Sendable (CatalogEntry) throws -> ReadingDecoder
+    private let filter: OutputFilter?
 
-    init(decoder: @escaping @Sendable (CatalogEntry) throws -> ReadingDecoder) {
+    init(filter: OutputFilter? = nil, decoder: @escaping @Sendable (CatalogEntry) throws -> ReadingDecoder) {
+        self.filter = filter
         self.decoder = decoder
     }
 
@@ -22,16 +28,23 @@ struct SourceCache {
 
     /// - Parameter entry: what the catalog has for the id; nil when it has none.
     mutating func learn(_ id: CatalogID, _ entry: CatalogEntry?) -> Lookup {
-        if known.count >= SourceCache.limit { known.removeAll(keepingCapacity: true) }
+        if known.count >= SourceCache.limit {
+            known.removeAll(keepingCapacity: true)
+            unwanted.removeAll(keepingCapacity: true)
+        }
         let lookup = look(at: entry, id)
+        if case .unwanted = lookup { unwanted.insert(id) }
         known[id] = lookup
         return lookup
     }
 
     private func look(at entry: CatalogEntry?, _ id: CatalogID) -> Lookup {
         guard let entry else { return .undecodable(reason: "catalog entry \(id.rawValue) is missing from the database") }
+        if let filter, !filter.devices.contains(entry.device) { return .unwanted }
         do {
-            return .source(RecordSource(entry: entry, decoder: try decoder(entry)))
+            let whole = try decoder(entry)
+            let wanted = filter?.decoder(of: entry.device, whole) ?? whole
+            return filter != nil && wanted.selected.isEmpty ? .unwanted : .source(RecordSource(entry: entry, decoder: wanted))
         } catch {
             return .undecodable(reason: "the profile \(entry.profile) of catalog entry \(id.rawValue) cannot be read: \(error)")
         }

@@ -57,18 +57,39 @@ package actor FileUpstream: Upstream {
 
     package func fitting(_ batch: Batch, bytes: Int) -> Int { format.records(of: batch, limit: bytes).count }
 
+    package func size(of batch: Batch) -> Int { format.records(of: batch, limit: .max).bytes.count }
+
     package func send(_ batch: Batch) -> Settlement {
         do throws(FileFault) {
             try write(batch)
             return .accepted(rejected: [])
         } catch {
             part = nil  // after a failure the file itself says what is in it
+            if error.isTooLarge { return tooLarge(batch, error) }
             if error.isConfigurationFault { return .unauthorized(reason: "\(error); check the output's directory") }
             return .unavailable(reason: "\(error)", retryAfter: nil)
         }
     }
 
     package func close() { part = nil }
+
+    /// No file may be so large, by the file system or a limit of the process. Which record is to blame, the cutting finds out; one that fits
+    /// into a file of its own is written there.
+    private func tooLarge(_ batch: Batch, _ fault: FileFault) -> Settlement {
+        guard batch.records.count == 1 else { return .tooLarge(reason: "\(fault)") }
+        do throws(FileFault) {
+            part = try open()
+            guard let first = part?.first, let last = part?.last else { return .tooLarge(reason: "\(fault)") }
+            part = nil
+            try finish(first: first, last: last)
+            try write(batch)
+            return .accepted(rejected: [])
+        } catch {
+            part = nil
+            if error.isTooLarge { return .tooLarge(reason: "\(error)") }
+            return .unavailable(reason: "\(error)", retryAfter: nil)
+        }
+    }
 
     private var partPath: String { "\(settings.directory)/\(settings.name).\(settings.format.rawValue).part" }
 

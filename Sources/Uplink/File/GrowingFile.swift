@@ -77,6 +77,9 @@ struct FileFault: Error, CustomStringConvertible {
 
     var description: String { "\(path) cannot be \(done): \(String(cString: strerror(code)))" }
 
+    /// The file would become larger than files may be.
+    var isTooLarge: Bool { code == EFBIG }
+
     /// Full disks are emptied and broken ones come back; for these someone must mend the configuration.
     var isConfigurationFault: Bool { [EACCES, EPERM, ENOENT, ENOTDIR, EISDIR, ELOOP, ENAMETOOLONG, EROFS].contains(code) }
 }

@@ -22,7 +22,8 @@ struct HTTPAnswer {
         case 200...299: acknowledgement(of: batch)
         case 400, 415, 422: .refused(reason: words)
         case 413: .tooLarge(reason: words)
-        case 401, 403, 407: .unauthorized(reason: "\(words); check the output's token")
+        case 407: .unauthorized(reason: "407: \(TransportFault.proxyWantsLogin)")
+        case 401, 403: .unauthorized(reason: "\(words); check the output's token")
         // 409: the same batch is still being worked on there. 421 and 425: this connection or moment, not this content.
         case 408, 409, 421, 425, 429, 500...599: .unavailable(reason: words, retryAfter: wait(now))
         case 300...399: .unavailable(reason: "\(words): a redirect is no acknowledgement; check the output's url", retryAfter: nil)

@@ -1,6 +1,5 @@
 import AsyncHTTPClient
 import FoundationEssentials
-import Glibc
 import NIOCore
 import NIOSSL
 
@@ -30,10 +29,7 @@ package struct HTTPLink: Hashable, Sendable {
         self.proxy = proxy
     }
 
-    /// A file that cannot be used; the sentence names it.
-    struct Failure: Error, CustomStringConvertible {
-        var description: String
-    }
+    typealias Failure = PEMFile.Failure
 
     /// A client of this link's own. The files are read now, so a changed one counts for the next client.
     func client(like configuration: HTTPClient.Configuration, on eventLoops: any EventLoopGroup) throws(Failure) -> HTTPClient {
@@ -44,7 +40,7 @@ package struct HTTPLink: Hashable, Sendable {
         }
         if let certificate, let key {
             tls.certificateChain = try HTTPLink.certificates(certificate).map { .certificate($0) }
-            try HTTPLink.check(key)
+            try PEMFile.checkKey(key)
             do {
                 tls.privateKey = .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))
             } catch {
@@ -57,14 +53,10 @@ package struct HTTPLink: Hashable, Sendable {
     }
 
     private static func certificates(_ path: String) throws(Failure) -> [NIOSSLCertificate] {
-        try check(path)
+        try PEMFile.checkCertificates(path)
         guard let found = try? NIOSSLCertificate.fromPEMFile(path), !found.isEmpty else {
             throw Failure(description: "\(path) holds no certificate in PEM form")
         }
         return found
-    }
-
-    private static func check(_ path: String) throws(Failure) {
-        guard access(path, R_OK) == 0 else { throw Failure(description: "\(path) cannot be read: \(String(cString: strerror(errno)))") }
     }
 }

@@ -77,6 +77,8 @@ package actor HTTPUpstream: Upstream {
     private var dialect: any HTTPDialect
     /// The records last measured, so that sending them does not encode them again.
     private var measured: (journalID: String, first: Int64, last: Int64, count: Int, bytes: [UInt8])?
+    /// The batch over which the receiver hung up last.
+    private var hangUps = HangUps()
 
     /// - Parameter client: shared by all outputs and closed by its owner; made with `clientConfiguration`.
     package init(_ settings: Settings, client: HTTPClient, time: any TimeSource) {
@@ -106,50 +108,77 @@ package actor HTTPUpstream: Upstream {
         return count
     }
 
+    package func size(of batch: Batch) -> Int { records(of: batch).count }
+
     package func send(_ batch: Batch) async -> Settlement {
-        var request = HTTPClientRequest(url: settings.url)
-        request.method = .POST
-        for (name, value) in dialect.headers(for: batch) { request.headers.add(name: name, value: value) }
-        request.headers.add(name: "User-Agent", value: "meterd/\(settings.version)")
-        for header in settings.headers { request.headers.replaceOrAdd(name: header.name, value: header.value) }
-        if let credentials = settings.credentials {
-            do throws(TokenFile.Failure) {
-                request.headers.add(name: "Authorization", value: try credentials.header())
-            } catch {
-                return .unauthorized(reason: "\(error)")
+        do throws(Failure) {
+            let client = try linked()
+            if hangUps.suspects(batch) {
+                // A dead receiver behind a live proxy hangs up over everything. Only one that answers just before is put off by the batch.
+                do { _ = try await exchange(try bare(.HEAD), client) } catch { return await unanswered(error) }
             }
-        }
-        var body = dialect.frame(records(of: batch), of: batch)
-        if settings.compression == .gzip {
-            request.headers.add(name: "Content-Encoding", value: "gzip")
-            body = Deflate.compress(body, format: .gzip)
-        }
-        request.body = .bytes(ByteBuffer(bytes: body))
-        let client: HTTPClient
-        do throws(HTTPLink.Failure) {
-            client = try linked()
-        } catch {
-            return .unauthorized(reason: "\(error)")
-        }
-        do {
-            let answer = try await exchange(request, client)
+            var request = try bare(.POST)
+            for (name, value) in dialect.headers(for: batch) where !request.headers.contains(name: name) {
+                request.headers.add(name: name, value: value)
+            }
+            var body = dialect.frame(records(of: batch), of: batch)
+            if settings.compression == .gzip {
+                request.headers.add(name: "Content-Encoding", value: "gzip")
+                body = Deflate.compress(body, format: .gzip)
+            }
+            request.body = .bytes(ByteBuffer(bytes: body))
+            let answer: HTTPAnswer
+            do { answer = try await exchange(request, client) } catch {
+                let settlement = await unanswered(error)
+                guard TransportFault.isHangUp(error), hangUps.note(batch) else { return settlement }
+                return .tooLarge(reason: "the receiver hangs up each time this is sent, and answers what is asked in between")
+            }
+            hangUps.clear()
             return dialect.settlement(of: answer, to: batch, now: time.wall())
         } catch {
-            await dropOwn()
-            let sentence = TransportFault.sentence(error, timeout: settings.timeout)
-            if TransportFault.isConfigurationFault(error) { return .unauthorized(reason: sentence) }
-            return .unavailable(reason: sentence, retryAfter: nil)
+            return .unauthorized(reason: error.reason)
         }
+    }
+
+    /// What is wrong on our side, before anything is sent.
+    private struct Failure: Error { var reason: String }
+
+    /// A request to the output's URL, as whom we are, with nothing in it.
+    private func bare(_ method: HTTPMethod) throws(Failure) -> HTTPClientRequest {
+        var request = HTTPClientRequest(url: settings.url)
+        request.method = method
+        request.headers.add(name: "User-Agent", value: "meterd/\(settings.version)")
+        for header in settings.headers { request.headers.replaceOrAdd(name: header.name, value: header.value) }
+        guard let credentials = settings.credentials else { return request }
+        do throws(TokenFile.Failure) {
+            request.headers.add(name: "Authorization", value: try credentials.header())
+        } catch {
+            throw Failure(reason: "\(error)")
+        }
+        return request
+    }
+
+    private func unanswered(_ error: any Error) async -> Settlement {
+        if let failure = error as? Failure { return .unauthorized(reason: failure.reason) }
+        await dropOwn()
+        var sentence = TransportFault.sentence(error, timeout: settings.timeout)
+        if let proxy = settings.link?.proxy { sentence += " (through the proxy \(proxy.host), port \(proxy.port))" }
+        if TransportFault.isConfigurationFault(error) { return .unauthorized(reason: sentence) }
+        return .unavailable(reason: sentence, retryAfter: nil)
     }
 
     package func close() async { await dropOwn() }
 
-    private func linked() throws(HTTPLink.Failure) -> HTTPClient {
+    private func linked() throws(Failure) -> HTTPClient {
         guard let link = settings.link else { return client }
         if let own { return own }
-        let new = try link.client(like: HTTPUpstream.clientConfiguration, on: client.eventLoopGroup)
-        own = new
-        return new
+        do throws(HTTPLink.Failure) {
+            let new = try link.client(like: HTTPUpstream.clientConfiguration, on: client.eventLoopGroup)
+            own = new
+            return new
+        } catch {
+            throw Failure(reason: "\(error)")
+        }
     }
 
     private func dropOwn() async {

@@ -22,20 +22,29 @@ enum TransportFault {
         return error.shortDescription == "Unsupported scheme"
     }
 
+    /// The receiver ended the connection over this request, by its will or by dying of it.
+    static func isHangUp(_ error: any Error) -> Bool {
+        if let error = error as? HTTPParserError { return error == .invalidEOFState }
+        if let error = error as? HTTPClientError { return error == .remoteConnectionClosed || error == .uncleanShutdown }
+        let text = String(describing: error)
+        return ["errno: 104", "errno: 32", "inputClosed", "uncleanShutdown"].contains { text.contains($0) }
+    }
+
     private static func clientSentence(_ error: HTTPClientError, _ timeout: Duration) -> String? {
         switch error {
         case .connectTimeout, .getConnectionFromPoolTimeout: "the connection was not made in time"
         case .deadlineExceeded, .readTimeout, .writeTimeout: noAnswer(timeout)
         case .tlsHandshakeTimeout: "the TLS handshake was not done in time"
         case .remoteConnectionClosed, .uncleanShutdown: cutShort
-        case .proxyAuthenticationRequired: "the proxy wants a user name and password, which meterd does not send"
+        case .proxyAuthenticationRequired: proxyWantsLogin
         case .cancelled, .requestStreamCancelled: "stopped before an answer came"
         case .alreadyShutdown: "the HTTP client is closed"
-        case .invalidProxyResponse: "the proxy refuses the connection; check the output's proxy and url"
+        case .invalidProxyResponse: "the proxy refuses the connection, or cannot make it; check the output's proxy and url"
         default: isConfigurationFault(error) ? "the output's url is not one that can be sent to (\(error.shortDescription))" : nil
         }
     }
 
+    static let proxyWantsLogin = "the proxy wants a user name and password, which meterd does not send; check the output's proxy"
     private static let cutShort = "the connection was closed before the whole answer had come"
 
     static func noAnswer(_ timeout: Duration) -> String { "no answer within \(timeout.seconds) s" }
@@ -53,6 +62,7 @@ enum TransportFault {
         ("CERTIFICATE_REQUIRED", "the receiver wants a TLS client certificate"),
         ("CERTIFICATE_UNKNOWN", "the receiver does not trust our TLS certificate"),
         ("UNKNOWN_CA", "the receiver does not trust our TLS certificate"),
+        ("failedToLoadPrivateKey", "cert_file and key_file do not belong together"),
         ("handshakeFailed", "the TLS handshake failed"),
         ("uncleanShutdown", cutShort),
         ("DNS error", "the host name cannot be resolved"),

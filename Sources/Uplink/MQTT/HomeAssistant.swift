@@ -11,7 +11,8 @@ enum HomeAssistant {
         let device = "\(batch.gateway)_\(entry.device)"
         let state = MQTTSettings.topic(template, gateway: batch.gateway, device: entry.device, role: entry.role.rawValue)
         var seen: Set<String> = []
-        return source.decoder.quantities.filter { $0.kind != .text && seen.insert($0.id).inserted }.map { quantity in
+        return source.decoder.selected.map { source.decoder.quantities[$0] }.filter { $0.kind != .text && seen.insert($0.id).inserted }.map
+        { quantity in
             let facts: [(String, String?)] = [
                 ("name", quantity.id), ("unique_id", "meterd_\(device)_\(quantity.id)"), ("state_topic", state),
                 // A poll brings the points that were due; the others keep their state.

@@ -29,6 +29,11 @@ struct MQTTEncoder: Sendable {
         return lines.records(of: batch, limit: bytes).count
     }
 
+    func size(of batch: Batch) -> Int {
+        var lines = lines
+        return lines.records(of: batch, limit: .max).bytes.count
+    }
+
     mutating func parcels(_ batch: Batch) -> [MQTTParcel] {
         switch settings.layout {
         case .records(let template): batch.records.map { record($0, of: batch, template) }
@@ -40,6 +45,10 @@ struct MQTTEncoder: Sendable {
         var payload: [UInt8] = []
         lines.append(record, of: batch, first: true, to: &payload)
         payload.removeLast()  // the line end
+        if batch.historical {
+            payload.removeLast()
+            payload.write(",\"historical\":true}")
+        }
         let entry = record.source.entry
         let topic = MQTTSettings.topic(template, gateway: batch.gateway, device: entry.device, role: entry.role.rawValue)
         return MQTTParcel(message: MQTTMessage(topic: topic, payload: payload), seqs: [record.seq])

@@ -68,6 +68,7 @@ enum MQTTFault: Error, Hashable {
             ("packet length too long", "the broker does not speak TLS at this port; check the output's url"),
             ("certificate required", "the broker wants a TLS client certificate"),
             ("unknown ca", "the broker does not trust our TLS certificate"),
+            ("key values mismatch", "cert_file and key_file do not belong together"),
             ("certificate expired", "the broker says our TLS certificate is out of date"),
         ]
         return marks.first { log.lowercased().contains($0.0) }?.1

@@ -113,8 +113,11 @@ final class MQTTSession: @unchecked Sendable {
     }
 
     private func secure(_ tls: MQTTSettings.TLS) throws(MQTTFault) {
-        for path in [tls.authorities, tls.certificate, tls.key].compactMap({ $0 }) where access(path, R_OK) != 0 {
-            throw .configuration("\(path) cannot be read: \(String(cString: strerror(errno)))")
+        do throws(PEMFile.Failure) {
+            for path in [tls.authorities, tls.certificate].compactMap({ $0 }) { try PEMFile.checkCertificates(path) }
+            if let key = tls.key { try PEMFile.checkKey(key) }
+        } catch {
+            throw .configuration("\(error)")
         }
         if tls.authorities == nil { mosquitto_int_option(client, MOSQ_OPT_TLS_USE_OS_CERTS, 1) }
         // Going on after a failure here would connect in plain text.

@@ -3,8 +3,6 @@ import Metering
 
 /// Publishes batches to an MQTT broker with QoS 1; docs/outputs.md says what. A batch is taken when each of its messages is acknowledged.
 package actor MQTTUpstream: Upstream {
-    /// A batch during which the broker ended the connection so often is taken to be its cause, and cut.
-    static let dropsPerBatch = 3
     /// How long saying `offline` may take at the end.
     static let farewell: Duration = .milliseconds(300)
 
@@ -13,8 +11,10 @@ package actor MQTTUpstream: Upstream {
     private let line: MQTTLine
     private var encoder: MQTTEncoder
     private var session: MQTTSession?
-    /// The batch during which the connection was ended last, and how often.
-    private var drops: (first: Int64, last: Int64, count: Int) = (0, 0, 0)
+    /// The batch during which the connection was ended last, once the broker had let us in.
+    private var hangUps = HangUps()
+    /// What the broker acknowledged before the rest of the batch went wrong: it is not sent again with that rest.
+    private var taken = Taken()
 
     package init(_ settings: MQTTSettings, time: any TimeSource) {
         self.settings = settings
@@ -24,6 +24,8 @@ package actor MQTTUpstream: Upstream {
     }
 
     package func fitting(_ batch: Batch, bytes: Int) -> Int { encoder.fitting(batch, bytes: bytes) }
+
+    package func size(of batch: Batch) -> Int { encoder.size(of: batch) }
 
     package func send(_ batch: Batch) async -> Settlement {
         let (time, timeout) = (time, settings.timeout)
@@ -96,7 +98,9 @@ package actor MQTTUpstream: Upstream {
             abandon(.unavailable("closed"))
             return settlement(error as? MQTTFault ?? .unavailable("\(error)"))
         }
-        let parcels = encoder.parcels(batch)
+        var open = batch
+        open.records = taken.rest(of: batch)
+        let parcels = encoder.parcels(open)
         let preface = encoder.preface(batch)
         let faults = await session.publish(preface + parcels.map(\.message))
         if faults.prefix(preface.count).allSatisfy({ $0 == nil }) { encoder.prefaceIsOut() }
@@ -104,6 +108,7 @@ package actor MQTTUpstream: Upstream {
     }
 
     private func settle(_ outcomes: [(parcel: MQTTParcel, fault: MQTTFault?)], _ preface: [MQTTFault], _ batch: Batch) -> Settlement {
+        taken.note(outcomes.filter { $0.fault == nil }.flatMap(\.parcel.seqs), of: batch)
         var rejected: [RejectedRecord] = []
         for fault in preface + outcomes.compactMap(\.fault) {
             switch fault {
@@ -112,23 +117,20 @@ package actor MQTTUpstream: Upstream {
             case .tooLarge, .refused: break
             }
         }
-        drops.count = 0
+        hangUps.clear()
         for (parcel, fault) in outcomes {
             guard let fault else { continue }
             // Which of several records is bad, halving finds out.
             guard parcel.seqs.count == 1 else { return settlement(fault) }
             rejected += parcel.seqs.map { RejectedRecord(seq: $0, reason: fault.words) }
         }
+        taken.settle(batch)
         return .accepted(rejected: rejected)
     }
 
-    /// Brokers answer what they cannot take by ending the connection. A network that breaks does the same, so once is no proof.
+    /// Brokers answer what they cannot take by ending the connection.
     private func dropped(_ words: String, _ batch: Batch) -> Settlement {
-        if drops.first != batch.first || drops.last != batch.last { drops = (batch.first, batch.last, 0) }
-        drops.count += 1
-        guard drops.count >= MQTTUpstream.dropsPerBatch else { return .unavailable(reason: words, retryAfter: nil) }
-        drops.count = 0
-        return .tooLarge(reason: "\(words) each time this was sent")
+        hangUps.note(batch) ? .tooLarge(reason: "\(words) each time this was sent") : .unavailable(reason: words, retryAfter: nil)
     }
 
     private func settlement(_ fault: MQTTFault) -> Settlement {
@@ -138,6 +140,34 @@ package actor MQTTUpstream: Upstream {
         case .tooLarge(let words): .tooLarge(reason: words)
         case .refused(let words): .refused(reason: words)
         }
+    }
+}
+
+/// The records of a batch that a broker has acknowledged one by one, for as long as that batch, or a part of it, is tried again.
+struct Taken {
+    private var batch: (journalID: String, seqs: ClosedRange<Int64>)?
+    private var seqs: Set<Int64> = []
+
+    func rest(of other: Batch) -> [BatchRecord] {
+        holds(other) ? other.records.filter { !seqs.contains($0.seq) } : other.records
+    }
+
+    mutating func note(_ taken: [Int64], of other: Batch) {
+        if !holds(other) {
+            seqs = []
+            batch = (other.journalID, other.first...max(other.first, other.last))
+        }
+        seqs.formUnion(taken)
+    }
+
+    /// This batch is settled: once its end is, nothing of it comes again.
+    mutating func settle(_ other: Batch) {
+        if !holds(other) || other.last == batch?.seqs.upperBound { self = Taken() }
+    }
+
+    private func holds(_ other: Batch) -> Bool {
+        guard let batch, batch.journalID == other.journalID else { return false }
+        return batch.seqs.contains(other.first) && batch.seqs.contains(other.last)
     }
 }
 
