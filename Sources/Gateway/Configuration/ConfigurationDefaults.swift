@@ -30,6 +30,9 @@ package enum ConfigurationDefaults {
         "output": [
             Row("batch_records", .integer(500)), Row("batch_bytes", .text("256KiB")), Row("batch_age", .text("5s")),
             Row("timeout", .text("30s")), Row("compression", .text("gzip")), Row("ca_file", note: "the system's authorities"),
+            Row("lane", .text("live_first")), Row("pace", note: "as fast as the receiver answers"),
+            Row("pace_bytes", note: "as fast as the receiver answers"), Row("devices", note: "all"), Row("quantities", note: "all"),
+            Row("classes", note: "all"),
         ],
         "output influx": [Row("token_scheme", .text("Token")), Row("measurement", .text("meterd")), Row("texts", .boolean(false))],
         "output mqtt": [
@@ -38,8 +41,8 @@ package enum ConfigurationDefaults {
             Row("client_id", note: "meterd-<gateway>-<output>"),
         ],
         "output thingsboard": [Row("version", .text("3.1.1"))],
-        "output homeassistant": [Row("discovery_prefix", .text("homeassistant"))],
-        "output file": [Row("rotate_size", .text("16MiB")), Row("keep_files", note: "all")],
+        "output homeassistant": [Row("lane", .text("in_order")), Row("discovery_prefix", .text("homeassistant"))],
+        "output file": [Row("lane", .text("in_order")), Row("rotate_size", .text("16MiB")), Row("keep_files", note: "all")],
     ]
 
     /// The keys of a table that is there once, in the order in which they are documented.
