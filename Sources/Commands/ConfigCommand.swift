@@ -20,6 +20,9 @@ struct ConfigCheckCommand: AsyncParsableCommand {
             Every problem is printed, each as file:line:column: key: what is wrong; how to mend it. Exits 0 when the file is valid, 65 \
             when it is not. The daemon need not run.
 
+            Of a valid file the load of each bus is shown: requests and bytes a second, how long one round takes, the share of the time. \
+            Periods that cannot be met are warnings, each with one that can.
+
             Example:
               meterctl config check /etc/meterd/meterd.toml
             """)
@@ -27,7 +30,7 @@ struct ConfigCheckCommand: AsyncParsableCommand {
     @Argument(help: .init("The file to check.", valueName: "file"), completion: .file(extensions: ["toml"]))
     var file = "/etc/meterd/meterd.toml"
 
-    @Flag(help: "Print the verdict as JSON: {\"valid\":...,\"file\":...,\"problems\":[...]}.")
+    @Flag(help: "Print the verdict as JSON: {\"valid\":...,\"file\":...,\"problems\":[...],\"buses\":[...],\"warnings\":[...]}.")
     var json = false
 
     func run() async throws {
@@ -35,7 +38,10 @@ struct ConfigCheckCommand: AsyncParsableCommand {
         if json {
             Standard.output.write(verdict.json + [UInt8(ascii: "\n")])
         } else if verdict.valid {
-            Standard.output.print(verdict.summary)
+            let output = Standard.output
+            let budgets = BusForecast.table(verdict.budgets).lines(width: output.width, paint: Paint(coloured: output.coloured))
+            output.print([verdict.summary] + (verdict.budgets.isEmpty ? [] : [""] + budgets))
+            if !verdict.warnings.isEmpty { Standard.error.print(verdict.warnings.map { "warning: \($0)" }) }
         } else {
             Standard.error.print(verdict.problems)
         }

@@ -6,7 +6,8 @@ func checkConfiguration(file: String) -> ConfigurationVerdict {
     do throws(Problems) {
         let configuration = try Configuration.load(file: file)
         return ConfigurationVerdict(
-            file: file, buses: configuration.buses.count, devices: configuration.devices.count, outputs: configuration.outputs.count)
+            file: file, buses: configuration.buses.count, devices: configuration.devices.count, outputs: configuration.outputs.count,
+            budgets: configuration.budgets.map { BusForecast($0) })
     } catch {
         return ConfigurationVerdict(file: file, problems: error.list.map(\.description))
     }

@@ -14,7 +14,7 @@ struct Meterctl: AsyncParsableCommand {
             """,
         version: Gateway.version,
         subcommands: [
-            StatusCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, DeadLettersCommand.self,
+            StatusCommand.self, BusesCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, DeadLettersCommand.self,
             JournalCommand.self, ConfigCommand.self, ReloadCommand.self, DoctorCommand.self, SupportBundleCommand.self,
             LogLevelCommand.self,
             ReadCommand.self, ScanCommand.self, IdentifyCommand.self,

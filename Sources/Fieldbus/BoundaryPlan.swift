@@ -72,6 +72,11 @@ package struct BoundaryPlan: Sendable {
         expected[device] = (before + (now - start)) / 2
     }
 
+    /// The device has other counters now, or none.
+    mutating func expect(_ duration: Duration?, of device: Int) {
+        if expected.indices.contains(device) { expected[device] = duration }
+    }
+
     private func lead(_ isOnline: (Int) -> Bool) -> Duration {
         let sweep = expected.indices.reduce(Duration.zero) { $0 + (isOnline($1) ? expected[$1] ?? .zero : .zero) }
         return min(sweep / 2, BoundaryPlan.leadLimit)

@@ -8,33 +8,47 @@ import Metering
 package final class Bus: Sendable {
     /// The loop turns at least this often while it waits; a visit may add its timeouts. For whoever watches `heartbeat`.
     package static let longestWait = Duration.seconds(10)
-    /// What the kernel says of its clock is asked no more often.
-    static let clockStateLifetime = Duration.seconds(1)
 
     package let description: BusDescription
-    package let devices: [DeviceDescription]
-    private let reader: any RegisterReader
+    /// As they are known now: a map that is found out replaces the one before.
+    package var devices: [DeviceDescription] { known.withLock { $0 } }
+    let known: Lock<[DeviceDescription]>
+    let reader: any RegisterReader
     private let sink: any PollSink
+    let maps: (any MapKeeper)?
     let time: any TimeSource
     let guests: GuestDesk
-    private let log: BusLog
-    private let account: Lock<BusAccount>
+    let log: BusLog
+    let account: Lock<BusAccount>
+    let budgetCache = Lock<BusBudget?>(nil)
+    /// One connection for all: it is quiet for as long as the one that wants most.
+    private let connectDelay: Duration
 
+    /// - Parameter maps: takes in what devices with a `search` are found to have; without it they are not asked.
     package init(
-        _ description: BusDescription, devices: [DeviceDescription], reader: any RegisterReader, sink: any PollSink, time: any TimeSource,
-        logger: Logger
+        _ description: BusDescription, devices: [DeviceDescription], reader: any RegisterReader, sink: any PollSink,
+        maps: (any MapKeeper)? = nil, time: any TimeSource, logger: Logger
     ) {
         self.description = description
-        self.devices = devices
+        known = Lock(devices)
+        connectDelay = devices.map(\.profile.limits.connectDelay).max() ?? .zero
         self.reader = reader
         self.sink = sink
+        self.maps = maps
         self.time = time
         guests = GuestDesk(bus: description.name)
         log = BusLog(bus: description.name, logger)
         account = Lock(BusAccount(name: description.name, devices: devices, now: time.wall(), uptime: time.uptime()))
     }
 
-    package func status() -> BusStatus { account.withLock { $0.status(at: time.uptime()) } }
+    package func status() -> BusStatus {
+        var status = account.withLock { $0.status(at: time.uptime()) }
+        status.response = timing(unit: nil)?.typical
+        return status
+    }
+
+    /// A device's plan as it is in force; nil before the bus runs.
+    func plan(of device: Int) -> ReadPlan? { account.withLock { $0.plans.isEmpty ? nil : $0.plans[device] } }
 
     /// When the loop last turned.
     package var heartbeat: Uptime { account.withLock { $0.heartbeat } }
@@ -52,18 +66,18 @@ package final class Bus: Sendable {
 
     private func loop() async throws {
         let start = time.uptime()
+        let devices = devices
+        var finders = devices.map { device in maps == nil ? nil : device.search.map { SunSpecFinder(bases: $0.bases) } }
         var plans = devices.map { ReadPlan(profile: $0.profile, cost: BusCost(of: description.address)) }
         warnOfUnreadable(plans)
+        account.withLock { [plans] in $0.plans = plans }
         let closing = description.closesQuarterHours ? plans.indices.map { plans[$0].closingTime() } : []
         var schedule = PollPlan(periods: devices.map(Bus.usefulPeriods), closing: closing, start: start)
-        var clock = CachedClock()
         var lastAnswers = [Uptime?](repeating: nil, count: devices.count)
         for device in devices where device.profile.limits.requestPause > .zero {
             await (reader as? any PauseKeeping)?.keep(pause: device.profile.limits.requestPause, unit: device.unit)
         }
-        // One connection for all: it is quiet for as long as the one that wants most.
-        let delay = devices.map(\.profile.limits.connectDelay).max() ?? .zero
-        if delay > .zero { await (reader as? any DelayKeeping)?.keep(connectDelay: delay) }
+        if connectDelay > .zero { await (reader as? any DelayKeeping)?.keep(connectDelay: connectDelay) }
         let cost = BusCost(of: description.address)
         guests.open()
         defer { guests.close() }
@@ -76,7 +90,7 @@ package final class Bus: Sendable {
             }
             switch schedule.next(at: now, wallOffset: .nanoseconds(time.wall().milliseconds * 1_000_000 - now.nanoseconds)) {
             case .wait(let until):
-                if let guest = guests.next(at: now, free: until - now, cost: { cost.time(words: Int($0.count)) }) {
+                if let guest = guests.next(at: now, free: until - now, cost: { cost.time(of: $0) }) {
                     await serve(guest, from: now, &lastAnswers)
                 } else {
                     do { try await doze(from: now, until: min(until, now + Bus.longestWait)) } catch { break }
@@ -84,11 +98,24 @@ package final class Bus: Sendable {
             case .reopen:
                 await reader.close()
             case .read(let device, let classes):
-                await poll(device, classes, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
+                if finders[device]?.isSearching ?? false {
+                    await find(device, classes, from: now, &finders[device], &plans[device], &lastAnswers[device], &schedule)
+                } else {
+                    let visit = await poll(device, classes, from: now, &plans[device], &lastAnswers[device], &schedule)
+                    if finders[device] != nil { reconsider(device, after: visit, &finders[device], &schedule) }
+                }
             case .close(let device):
-                await close(device, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
+                // What its registers mean is not known just now.
+                if finders[device]?.isSearching ?? false { continue }
+                await close(device, from: now, &plans[device], &lastAnswers[device], &schedule)
             case .probe(let device):
-                await probe(device, from: now, &plans[device], &lastAnswers[device], &schedule, &clock)
+                if finders[device] != nil {
+                    // It may be another device that comes back.
+                    if finders[device]?.isSearching == false { finders[device]?.begin() }
+                    await find(device, [.live], from: now, &finders[device], &plans[device], &lastAnswers[device], &schedule)
+                } else {
+                    await probe(device, from: now, &plans[device], &lastAnswers[device], &schedule)
+                }
             }
         }
         await reader.close()
@@ -119,8 +146,9 @@ package final class Bus: Sendable {
         guest.take(answer)
     }
 
-    /// Classes that the profile has no point of would only wake the bus.
-    private static func usefulPeriods(_ device: DeviceDescription) -> [PointClass: Duration] {
+    /// Classes that the profile has no point of would only wake the bus. Of a map that is not known yet they all may have some.
+    static func usefulPeriods(_ device: DeviceDescription) -> [PointClass: Duration] {
+        if device.search != nil, device.profile.points.isEmpty { return device.periods }
         let present = Set(device.profile.points.map(\.pointClass))
         return device.periods.filter { present.contains($0.key) }
     }
@@ -129,12 +157,12 @@ package final class Bus: Sendable {
 
     private func poll(
         _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?,
-        _ schedule: inout PollPlan, _ clock: inout CachedClock
-    ) async {
+        _ schedule: inout PollPlan
+    ) async -> Visit {
         let common = plan.blocks(for: classes)
         var visit = await visit(devices[device], common + [plan.retry(at: start)].compactMap { $0 }, after: &lastAnswer)
         let unasked = plan.unasked(for: classes, besides: visit.answers)
-        deliver(visit, of: device, unasked: unasked, &clock)
+        deliver(visit, of: device, unasked: unasked)
         learn(visit, device, classes, &plan)
         var outcome = Bus.outcome(of: visit)
         if outcome == .answered, plan.hasNothingLeft(of: Set(devices[device].periods.keys)), !visit.hasWords {
@@ -142,28 +170,27 @@ package final class Bus: Sendable {
             if visit.answers.isEmpty { visit.answers = unasked }
         } else if visit.answers.isEmpty {
             // All that was due is put aside: nothing was asked, nothing is known.
-            return
+            return visit
         }
         let unread = plan.unread(visit.answers, of: classes)
         settle(visit, outcome, device, classes, unread, from: start, plan, &schedule)
+        return visit
     }
 
     /// The counters alone, for the end of a quarter hour.
     private func close(
-        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan,
-        _ clock: inout CachedClock
+        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan
     ) async {
         let (blocks, classes) = plan.closing()
         let visit = await visit(devices[device], blocks, after: &lastAnswer)
         guard !visit.answers.isEmpty else { return }
-        deliver(visit, of: device, unasked: [], &clock)
+        deliver(visit, of: device, unasked: [])
         learn(visit, device, classes, &plan)
         settle(visit, Bus.outcome(of: visit), device, [], [], from: start, plan, &schedule)
     }
 
     private func probe(
-        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan,
-        _ clock: inout CachedClock
+        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan
     ) async {
         // Everything was refused: by a device that boots, or by one that is there no more.
         if plan.probe == nil { plan.forgetRefusals(at: start) }
@@ -172,7 +199,7 @@ package final class Bus: Sendable {
         if let fault = Bus.lineFault(of: visit) {
             told.answers = plan.blocks(for: [.live]).map { BlockAnswer(block: $0, outcome: .fault(fault)) }
         }
-        deliver(told, of: device, unasked: plan.unasked(for: [.live], besides: told.answers), &clock)
+        deliver(told, of: device, unasked: plan.unasked(for: [.live], besides: told.answers))
         learn(visit, device, [], &plan)
         // A refusal does not bring a device back; the next probe asks for something else.
         let isRefused = visit.answers.contains { $0.outcome == .fault(.exception(2)) }
@@ -184,7 +211,7 @@ package final class Bus: Sendable {
     /// One visit; a device that sleeps is asked a second time. Nothing is asked when the bus ends before the device may be.
     ///
     /// The request that such a device loses counts as a request and not as a timeout: it is its way.
-    private func visit(_ device: DeviceDescription, _ blocks: [Block], after lastAnswer: inout Uptime?) async -> Visit {
+    func visit(_ device: DeviceDescription, _ blocks: [Block], after lastAnswer: inout Uptime?) async -> Visit {
         guard !blocks.isEmpty, await connectionIsQuiet() else {
             return Visit(answers: [], time: time.wall(), uptime: time.uptime(), requests: 0)
         }
@@ -199,7 +226,7 @@ package final class Bus: Sendable {
 
     /// Connects, and waits for the silence that devices want after that; false when the bus is to end meanwhile.
     private func connectionIsQuiet() async -> Bool {
-        guard let reader = reader as? any DelayKeeping, let quiet = await reader.connect() else { return true }
+        guard connectDelay > .zero, let reader = reader as? any DelayKeeping, let quiet = await reader.connect() else { return true }
         while time.uptime() < quiet {
             let now = time.uptime()
             account.withLock { $0.heartbeat = now }
@@ -230,12 +257,12 @@ package final class Bus: Sendable {
         return whole
     }
 
-    private func deliver(_ visit: Visit, of device: Int, unasked: [BlockAnswer], _ clock: inout CachedClock) {
+    func deliver(_ visit: Visit, of device: Int, unasked: [BlockAnswer]) {
         let answers = unasked.isEmpty ? visit.answers : visit.answers + unasked
         guard !answers.isEmpty else { return }
         sink.take(
             Poll(
-                entry: devices[device].entry, time: visit.time, uptime: visit.uptime, clock: clock.quality(at: visit.uptime, time),
+                entry: devices[device].entry, time: visit.time, uptime: visit.uptime, clock: time.clockState().quality,
                 answers: answers))
     }
 
@@ -243,20 +270,22 @@ package final class Bus: Sendable {
         let wasSplit = plan.wasSplit
         let found = plan.learn(from: visit.answers, for: classes, at: visit.uptime)
         for block in found { log.refused(block, device: devices[device].name) }
+        account.withLock { $0.publish(plan, of: device, after: visit) }
         if plan.wasSplit, !wasSplit { log.split(device: devices[device].name) }
     }
 
-    private func settle(
+    func settle(
         _ visit: Visit, _ outcome: PollPlan.Outcome, _ device: Int, _ classes: Set<PointClass>, _ unread: Set<PointClass>,
-        from start: Uptime, _ plan: ReadPlan, _ schedule: inout PollPlan
+        from start: Uptime, _ plan: ReadPlan, _ schedule: inout PollPlan, reason: String? = nil, isPoll: Bool = true
     ) {
         let change = schedule.record(device: device, outcome, classes: classes, unread: unread, at: visit.uptime)
-        let reason = outcome == .answered ? nil : (reader as? any FaultExplaining)?.lastError?.sentence ?? Bus.firstFault(of: visit)?.name
-        let skipped = schedule.skipped(of: device)
+        let reason =
+            outcome == .answered ? nil : reason ?? (reader as? any FaultExplaining)?.lastError?.sentence ?? Bus.firstFault(of: visit)?.name
+        let slots = schedule.slots(of: device)
         let down = outcome == .unreachable || schedule.isSilent
         let refused = plan.refusedPoints.map { devices[device].profile.points[$0].quantity.id }
         let turn = account.withLock { account in
-            account.record(visit, device: device, change: change, skipped: skipped, refused: refused, from: start)
+            account.record(visit, device: device, change: change, slots: slots, refused: refused, isPoll: isPoll, from: start)
             return account.turnBus(down: down, answered: outcome == .answered, reason: reason, at: visit.time)
         }
         switch change {
@@ -298,22 +327,9 @@ package final class Bus: Sendable {
     private static func isException(_ fault: ReadFault) -> Bool { if case .exception = fault { true } else { false } }
 
     /// The fault that ended the visit; an exception does not.
-    private static func lineFault(of visit: Visit) -> ReadFault? {
+    static func lineFault(of visit: Visit) -> ReadFault? {
         guard case .fault(let fault) = visit.answers.last?.outcome else { return nil }
         if case .exception(let code) = fault, code != 10, code != 11 { return nil }
         return fault
-    }
-}
-
-/// Asks the kernel about its clock once a second at most.
-private struct CachedClock {
-    private var quality = TimeQuality.unknown
-    private var validUntil: Uptime?
-
-    mutating func quality(at now: Uptime, _ time: any TimeSource) -> TimeQuality {
-        if let validUntil, now < validUntil { return quality }
-        quality = time.clockState().quality
-        validUntil = now + Bus.clockStateLifetime
-        return quality
     }
 }

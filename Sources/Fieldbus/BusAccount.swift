@@ -5,6 +5,8 @@ struct BusAccount: Sendable {
     enum Turn: Hashable, Sendable { case up, down }
 
     var heartbeat: Uptime
+    /// As they are in force; empty before the bus runs.
+    var plans: [ReadPlan] = []
     private var book: BusStatus
     private var utilization: Utilization
 
@@ -23,7 +25,7 @@ struct BusAccount: Sendable {
     }
 
     mutating func record(
-        _ visit: Visit, device: Int, change: PollPlan.Change?, skipped: Int, refused: [String], from start: Uptime
+        _ visit: Visit, device: Int, change: PollPlan.Change?, slots: SlotCount, refused: [String], isPoll: Bool = true, from start: Uptime
     ) {
         let fault = Bus.firstFault(of: visit)
         let failed = visit.answers.allSatisfy { if case .fault = $0.outcome { true } else { false } }
@@ -31,16 +33,30 @@ struct BusAccount: Sendable {
         utilization.add(from: start, to: visit.uptime)
         book.requests += visit.requests
         if visit.requests > 0 { count(visit.answers) }
-        book.devices[device].lastPoll = failed ? book.devices[device].lastPoll : visit.time
-        book.devices[device].lastFault = fault
-        book.devices[device].pollsOK += failed ? 0 : 1
+        if isPoll, !failed {
+            book.devices[device].lastPoll = visit.time
+            book.devices[device].pollsOK += 1
+        }
+        book.devices[device].lastFault = isPoll || failed ? fault : nil
         book.devices[device].pollsFailed += failed ? 1 : 0
-        book.devices[device].pollsSkipped = skipped
+        book.devices[device].pollsSkipped = slots.skipped
+        book.devices[device].pollsLate = slots.late
         book.devices[device].refusedPoints = refused
         guard let change else { return }
         book.devices[device].state = change == .cameOnline ? .online : .offline
         book.devices[device].stateSince = visit.time
     }
+
+    /// Keeps a plan that has changed: its requests, or when it asks again for what it did not get.
+    mutating func publish(_ plan: ReadPlan, of device: Int, after visit: Visit) {
+        guard plan.revision != plans[device].revision || Bus.firstFault(of: visit) != nil else { return }
+        plans[device] = plan
+    }
+
+    /// - Parameter fault: nil when the device has a map.
+    mutating func note(mapFault fault: String?, device: Int) { book.devices[device].mapFault = fault }
+
+    func mapFault(of device: Int) -> String? { book.devices[device].mapFault }
 
     /// A request between the polls. Its bus time counts; that nobody answers at an address someone tries is no fault of the bus.
     mutating func record(guest visit: Visit, from start: Uptime) {

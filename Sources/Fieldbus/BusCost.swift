@@ -35,6 +35,14 @@ package struct BusCost: Hashable, Sendable {
 
     /// Bus time of one request for `words` words.
     package func time(words: Int) -> Duration { request + word * words }
+
+    /// Bus time of one request for the block; sixteen bits are a word.
+    package func time(of block: Block) -> Duration { time(words: block.table.isBits ? (Int(block.count) + 15) / 16 : Int(block.count)) }
+}
+
+extension Block {
+    /// The answer's data bytes.
+    var dataBytes: Int { table.isBits ? (Int(count) + 7) / 8 : Int(count) * 2 }
 }
 
 extension SerialFormat {

@@ -10,10 +10,14 @@ package struct BusError: Error, Hashable, Sendable, CustomStringConvertible {
         case connectTimeout = "connect_timeout"
         case unreachable
         case unknownHost = "unknown_host"
+        /// The name server has not answered yet.
+        case resolving
         case noSuchPort = "no_such_port"
         case permissionDenied = "permission_denied"
         case portBusy = "port_busy"
         case badLineFormat = "bad_line_format"
+        /// The port's driver cannot switch an RS-485 line as it is told to.
+        case directionRefused = "direction_refused"
         case tooManyFiles = "too_many_files"
         case portFailed = "port_failed"
         /// Just connected; the device wants silence first.

@@ -37,6 +37,24 @@ struct BusLog: Sendable {
             ])
     }
 
+    func found(_ map: FoundMap, device: String, isNew: Bool) {
+        let chain = map.chain
+        let identity = chain.models.first.flatMap { chain.identities[$0.address] }
+        logger.notice(
+            isNew ? "device has this SunSpec map" : "device has another SunSpec map than before",
+            metadata: [
+                "device.name": "\(device)", "sunspec.base": "\(chain.base)",
+                "sunspec.models": "\(chain.models.map { String($0.id) }.joined(separator: " "))",
+                "sunspec.skipped": "\(chain.unknown.map { String($0.id) }.joined(separator: " "))",
+                "sunspec.manufacturer": "\(identity?.manufacturer ?? "")", "sunspec.model": "\(identity?.model ?? "")",
+                "points": "\(map.profile.points.count)",
+            ])
+    }
+
+    func unmapped(device: String, reason: String) {
+        logger.warning("device answers, but has no map", metadata: ["device.name": "\(device)", "reason": "\(reason)"])
+    }
+
     func unreadable(_ quantity: String, device: String) {
         logger.warning(
             "the profile's own limits forbid to read a point", metadata: ["device.name": "\(device)", "point.quantity": "\(quantity)"])

@@ -1,48 +1,59 @@
 import Glibc
+import Host
 import Metering
 
 /// Opens TCP connections that a bus can rely on: bounded in time, without delay, noticing a dead peer.
 ///
-/// Resolving a name blocks as long as the system's resolver likes; only a bus's own thread calls this.
+/// A name server that does not answer costs a bus the resolver's patience an attempt, and no other bus anything.
 enum Connection {
     /// How long sent data may stay unacknowledged before the kernel gives the connection up.
     static let userTimeout = Duration.seconds(10)
 
     /// - Parameter timeout: for connecting, shared by all addresses of the name.
     /// - Returns: a non-blocking socket below `ModbusContext.descriptorLimit`.
-    static func open(host: String, port: UInt16, timeout: Duration) throws(BusError) -> Int32 {
+    static func open(host: String, port: UInt16, timeout: Duration, resolver: NameResolver) throws(BusError) -> Int32 {
         let subject = "\(host.contains(":") ? "[\(host)]" : host):\(port)"
-        var hints = addrinfo()
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        hints.ai_flags = AI_NUMERICSERV
-        var list: UnsafeMutablePointer<addrinfo>?
-        let failure = getaddrinfo(host, String(port), &hints, &list)
-        guard failure == 0, let first = list else {
-            throw BusError(.unknownHost, "\(host): \(String(cString: gai_strerror(failure)))", cause: failure)
-        }
-        defer { freeaddrinfo(list) }
-        let addresses = Array(sequence(first: first) { $0.pointee.ai_next })
+        let addresses = try resolve(host, port, resolver)
         let share = max(timeout / addresses.count, .milliseconds(1))
         var problem = BusError.system(ECONNREFUSED, on: subject)
         for address in addresses {
-            do throws(BusError) { return try connect(address.pointee, timeout: share, subject) } catch { problem = error }
+            do throws(BusError) { return try connect(address, timeout: share, subject) } catch { problem = error }
         }
         throw problem
     }
 
-    private static func connect(_ address: addrinfo, timeout: Duration, _ subject: String) throws(BusError) -> Int32 {
+    private static func resolve(_ host: String, _ port: UInt16, _ resolver: NameResolver) throws(BusError) -> [NameResolver.Address] {
+        do throws(NameResolver.Failure) {
+            return try resolver.addresses(of: host, port: port)
+        } catch {
+            switch error {
+            case .unknown(let number):
+                throw BusError(.unknownHost, "\(host): \(String(cString: gai_strerror(number)))", cause: number)
+            case .pending:
+                throw BusError(.resolving, "\(host): the name server has not answered yet; is it up? An address in digits needs none")
+            case .busy:
+                throw BusError(
+                    .resolving,
+                    "\(host): \(NameResolver.lookupLimit) names wait for the name server; is it up? Addresses in digits need none")
+            }
+        }
+    }
+
+    private static func connect(_ address: NameResolver.Address, timeout: Duration, _ subject: String) throws(BusError) -> Int32 {
         let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
-        let descriptor = socket(address.ai_family, kind, 0)
+        let descriptor = socket(address.family, kind, 0)
         guard descriptor >= 0 else { throw .system(errno, on: subject) }
         guard descriptor < ModbusContext.descriptorLimit else {
             close(descriptor)
             throw .system(EMFILE, on: subject)
         }
         setOptions(descriptor)
-        var failure: Int32 = 0
-        if Glibc.connect(descriptor, address.ai_addr, address.ai_addrlen) != 0 {
-            failure = errno == EINPROGRESS || errno == EINTR ? finish(descriptor, timeout: timeout) : errno
+        var failure = address.bytes.withUnsafeBytes { bytes in
+            bytes.withMemoryRebound(to: sockaddr.self) { pointer in
+                Glibc.connect(descriptor, pointer.baseAddress, socklen_t(bytes.count)) == 0 ? 0 : errno
+            }
         }
+        if failure == EINPROGRESS || failure == EINTR { failure = finish(descriptor, timeout: timeout) }
         guard failure == 0 else {
             close(descriptor)
             throw .system(failure, on: subject)

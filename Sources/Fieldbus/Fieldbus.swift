@@ -67,6 +67,16 @@ package enum BusAddress: Hashable, Sendable {
     case rtuOverTCP(host: String, port: UInt16)
 }
 
+/// Who turns a half-duplex RS-485 adapter from receiving to sending and back.
+package enum LineDirection: Hashable, Sendable {
+    /// The adapter itself, as nearly all on USB do.
+    case automatic
+    /// The kernel's driver of the port (TIOCSRS485).
+    case driver
+    /// libmodbus by the RTS wire, which is high or low while it sends; `delay` before and after, one character when nil.
+    case rts(isHigh: Bool, delay: Duration?)
+}
+
 /// Baud rate and character format, written `9600` and `8N1`.
 package struct SerialFormat: Hashable, Sendable {
     package enum Parity: Character, Hashable, Sendable { case none = "N", even = "E", odd = "O" }
@@ -74,12 +84,16 @@ package struct SerialFormat: Hashable, Sendable {
     package var dataBits: Int
     package var parity: Parity
     package var stopBits: Int
+    package var direction: LineDirection
 
-    package init(baud: Int = 9600, dataBits: Int = 8, parity: Parity = .none, stopBits: Int = 1) {
+    package init(
+        baud: Int = 9600, dataBits: Int = 8, parity: Parity = .none, stopBits: Int = 1, direction: LineDirection = .automatic
+    ) {
         self.baud = baud
         self.dataBits = dataBits
         self.parity = parity
         self.stopBits = stopBits
+        self.direction = direction
     }
 
     /// Bits on the wire for one character: start, data, parity, stop.
@@ -94,13 +108,18 @@ package struct DeviceDescription: Hashable, Sendable {
     package var profile: Profile
     /// Period of each point class; a class without one is not asked. `once` is asked at start and after each loss of the device.
     package var periods: [PointClass: Duration]
+    /// How its map is found out; nil where the profile is the map. Until then the profile is the last one known.
+    package var search: MapSearch?
 
-    package init(name: String, unit: UInt8, entry: CatalogID, profile: Profile, periods: [PointClass: Duration]) {
+    package init(
+        name: String, unit: UInt8, entry: CatalogID, profile: Profile, periods: [PointClass: Duration], search: MapSearch? = nil
+    ) {
         self.name = name
         self.unit = unit
         self.entry = entry
         self.profile = profile
         self.periods = periods
+        self.search = search
     }
 }
 
@@ -121,11 +140,13 @@ package struct BusStatus: Hashable, Sendable {
     /// Requests whose answer was garbled or an exception. Blocks that were not asked, since the line failed before or there was no
     /// connection, count in none of the three.
     package var errors: Int
+    /// How fast devices answer, wire time apart: a running mean; nil before the first answer.
+    package var response: Duration?
     package var devices: [DeviceStatus]
 
     package init(
         name: String, state: State, fault: String? = nil, faultSince: Timestamp? = nil, utilization: Double = 0, requests: Int = 0,
-        timeouts: Int = 0, errors: Int = 0, devices: [DeviceStatus] = []
+        timeouts: Int = 0, errors: Int = 0, response: Duration? = nil, devices: [DeviceStatus] = []
     ) {
         self.name = name
         self.state = state
@@ -135,6 +156,7 @@ package struct BusStatus: Hashable, Sendable {
         self.requests = requests
         self.timeouts = timeouts
         self.errors = errors
+        self.response = response
         self.devices = devices
     }
 }
@@ -151,12 +173,16 @@ package struct DeviceStatus: Hashable, Sendable {
     package var pollsOK: Int
     package var pollsFailed: Int
     package var pollsSkipped: Int
+    /// Of the polls due, those that began more than half a period late.
+    package var pollsLate: Int
     /// Quantities whose registers the device refuses (exception 2); they are asked for again every ten minutes. In order of the profile.
     package var refusedPoints: [String]
+    /// Why the device has no map, where it answers; nil where it has one or was not heard yet.
+    package var mapFault: String?
 
     package init(
         name: String, unit: UInt8, state: State, stateSince: Timestamp, lastPoll: Timestamp? = nil, lastFault: ReadFault? = nil,
-        pollsOK: Int = 0, pollsFailed: Int = 0, pollsSkipped: Int = 0, refusedPoints: [String] = []
+        pollsOK: Int = 0, pollsFailed: Int = 0, pollsSkipped: Int = 0, pollsLate: Int = 0, refusedPoints: [String] = []
     ) {
         self.name = name
         self.unit = unit
@@ -167,6 +193,7 @@ package struct DeviceStatus: Hashable, Sendable {
         self.pollsOK = pollsOK
         self.pollsFailed = pollsFailed
         self.pollsSkipped = pollsSkipped
+        self.pollsLate = pollsLate
         self.refusedPoints = refusedPoints
     }
 }

@@ -23,9 +23,6 @@ final class ModbusContext {
     private var isExclusive = false
     private let buffer = UnsafeMutablePointer<UInt8>.allocate(capacity: Int(MODBUS_MAX_ADU_LENGTH))
 
-    /// A context that frames Modbus TCP; the address is never used, the socket comes from outside.
-    static func tcp() -> ModbusContext? { modbus_new_tcp("127.0.0.1", 502).map(ModbusContext.init) }
-
     /// A context that frames RTU; `path` is opened by `open()`, unless a socket is given.
     static func rtu(path: String, line: SerialFormat) -> ModbusContext? {
         let parity = CChar(bitPattern: line.parity.rawValue.asciiValue ?? UInt8(ascii: "N"))
@@ -65,6 +62,31 @@ final class ModbusContext {
             throw error
         }
         isExclusive = true
+    }
+
+    /// Makes the open serial port switch direction as the line wants it; ends with the port closed where its driver cannot.
+    func turn(by direction: LineDirection, path: String) throws(BusError) {
+        let failure: Int32
+        switch direction {
+        case .automatic: return
+        case .driver: failure = modbus_rtu_set_serial_mode(context, MODBUS_RTU_RS485) == 0 ? 0 : errno
+        case .rts(let isHigh, let delay):
+            // libmodbus does not look whether the wire obeys.
+            var lines: Int32 = 0
+            if ioctl(descriptor, UInt(TIOCMGET), &lines) != 0 {
+                failure = errno
+            } else {
+                if let delay { modbus_rtu_set_rts_delay(context, Int32(clamping: delay.nanoseconds / 1000)) }
+                failure = modbus_rtu_set_rts(context, isHigh ? MODBUS_RTU_RTS_UP : MODBUS_RTU_RTS_DOWN) == 0 ? 0 : errno
+            }
+        }
+        guard failure != 0 else { return }
+        close()
+        let cure = "leave rs485 out for an adapter that switches alone"
+        let text = direction == .driver ? "cannot switch RS-485 by itself" : "has no RTS wire to switch by"
+        let other = direction == .driver ? "use rs485 = \"rts\", or " : ""
+        throw BusError(
+            .directionRefused, "\(path): its driver \(text) (\(String(cString: strerror(failure)))); \(other)\(cure)", cause: failure)
     }
 
     /// Takes over a connected socket, which must be below `descriptorLimit`.

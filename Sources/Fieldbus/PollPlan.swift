@@ -58,6 +58,7 @@ package struct PollPlan: Sendable {
         var due: Uptime?
         /// From when on it goes along with a visit for other classes, since it got no words at its own time.
         var retry: Uptime?
+        var count = SlotCount()
     }
 
     private struct Device {
@@ -67,7 +68,6 @@ package struct PollPlan: Sendable {
         var failures = 0
         var probe = ProbeDelay()
         var nextProbe = Uptime(nanoseconds: 0)
-        var skipped = 0
     }
 
     private var devices: [Device]
@@ -80,19 +80,16 @@ package struct PollPlan: Sendable {
     ///   - closing: how long the closing read of each device should take; nil, or none, for no closing reads.
     package init(periods: [[PointClass: Duration]], closing: [Duration?] = [], start: Uptime) {
         boundary = BoundaryPlan(expected: closing)
-        devices = periods.map { periods in
-            let slots = PointClass.allCases.compactMap { pointClass in
-                periods[pointClass].map { period in
-                    Slot(pointClass: pointClass, period: pointClass == .once ? nil : max(period, .milliseconds(1)), due: start)
-                }
-            }
-            return Device(slots: slots)
-        }
+        devices = periods.map { Device(slots: PollPlan.slots($0, at: start)) }
     }
 
     package func state(of device: Int) -> DeviceState { devices[device].state }
-    /// Slots that went by without a visit while the device was not offline.
-    package func skipped(of device: Int) -> Int { devices[device].skipped }
+    /// What became of the slots of a device while it was not offline, in all of its classes.
+    package func slots(of device: Int) -> SlotCount { devices[device].slots.reduce(SlotCount()) { $0 + $1.count } }
+    /// The same by class.
+    package func slotsByClass(of device: Int) -> [PointClass: SlotCount] {
+        Dictionary(devices[device].slots.map { ($0.pointClass, $0.count) }) { first, _ in first }
+    }
 
     /// - Parameter wallOffset: wall clock minus uptime, as it stands now.
     package mutating func next(at now: Uptime, wallOffset: Duration) -> PollAction {
@@ -149,7 +146,25 @@ package struct PollPlan: Sendable {
         return .wentOffline
     }
 
+    /// The device is read in full as soon as may be: with other periods, where its map is another one.
+    package mutating func renew(device index: Int, periods: [PointClass: Duration]? = nil, closing: Duration? = nil, at now: Uptime) {
+        guard let periods else {
+            for slot in devices[index].slots.indices { devices[index].slots[slot].due = now }
+            return
+        }
+        devices[index].slots = PollPlan.slots(periods, at: now)
+        boundary.expect(closing, of: index)
+    }
+
     // MARK: - Slots
+
+    private static func slots(_ periods: [PointClass: Duration], at start: Uptime) -> [Slot] {
+        PointClass.allCases.compactMap { pointClass in
+            periods[pointClass].map { period in
+                Slot(pointClass: pointClass, period: pointClass == .once ? nil : max(period, .milliseconds(1)), due: start)
+            }
+        }
+    }
 
     /// When the device is wanted next, and by when. `once` alone has the patience of a second.
     private func nextVisit(of device: Device) -> (due: Uptime, deadline: Uptime)? {
@@ -179,8 +194,8 @@ package struct PollPlan: Sendable {
                 continue
             }
             let missed = (now.nanoseconds - due.nanoseconds) / period.nanoseconds
-            devices[index].skipped += Int(missed)
             let served = due.advanced(by: .nanoseconds(missed * period.nanoseconds))
+            devices[index].slots[slot].count.serve(after: now - served, period: period, skipped: Int(missed))
             devices[index].slots[slot].due = PollPlan.slot(after: served, period: period, wallOffset: wallOffset)
         }
         return classes
@@ -231,6 +246,31 @@ package struct PollPlan: Sendable {
             asked = true
         }
         return asked
+    }
+}
+
+/// What became of the slots of a point class: each was served, late perhaps, or skipped.
+package struct SlotCount: Hashable, Sendable {
+    package var served = 0
+    /// Of those served: begun more than half a period after they were due.
+    package var late = 0
+    /// Went by unserved.
+    package var skipped = 0
+
+    package init(served: Int = 0, late: Int = 0, skipped: Int = 0) {
+        self.served = served
+        self.late = late
+        self.skipped = skipped
+    }
+
+    fileprivate mutating func serve(after delay: Duration, period: Duration, skipped missed: Int) {
+        served += 1
+        late += delay > period / 2 ? 1 : 0
+        skipped += missed
+    }
+
+    static func + (a: SlotCount, b: SlotCount) -> SlotCount {
+        SlotCount(served: a.served + b.served, late: a.late + b.late, skipped: a.skipped + b.skipped)
     }
 }
 

@@ -9,18 +9,26 @@ package struct ReadPlan: Sendable {
     /// More blocks under suspicion than this, and suspicion starts anew.
     static let suspectLimit = 64
 
-    private let profile: Profile
+    let profile: Profile
     private let cost: BusCost
     private let used: [RegisterTable: [Range<Int>]]
-    private var cuts: [RegisterTable: Set<Int>] = [:]
+    private(set) var cuts: [RegisterTable: Set<Int>] = [:]
     /// Runs that overlap, so that no cut divides them: asked one by one.
     private var alone: Set<Block> = []
-    private var aside: [Block: Aside] = [:]
+    private(set) var aside: [Block: Aside] = [:]
     /// Blocks whose last request went unanswered, and how often that was while others were answered.
     private var suspects: [Block: Int] = [:]
     /// True when classes no longer share requests, because a request that they shared was not answered.
-    private var isByClass = false
-    private var cache: [Set<PointClass>: [Block]] = [:] { didSet { if cache.isEmpty { counters = nil } } }
+    private(set) var isByClass = false
+    private var cache: [Set<PointClass>: [Block]] = [:] {
+        didSet {
+            guard cache.isEmpty else { return }
+            counters = nil
+            revision += 1
+        }
+    }
+    /// Another number means other requests.
+    private(set) var revision = 0
     private var counters: [Block]?
     private let counterClasses: Set<PointClass>
 
@@ -65,7 +73,7 @@ package struct ReadPlan: Sendable {
     /// How long reading the counters should take; nil when the profile has none.
     package mutating func closingTime() -> Duration? {
         let blocks = closing().blocks
-        return blocks.isEmpty ? nil : blocks.reduce(.zero) { $0 + cost.time(words: $1.table.isBits ? 0 : Int($1.count)) }
+        return blocks.isEmpty ? nil : blocks.reduce(.zero) { $0 + cost.time(of: $1) }
     }
 
     private static func isCounter(_ point: PointDefinition) -> Bool { point.quantity.kind == .counter && point.pointClass != .once }
@@ -108,6 +116,7 @@ package struct ReadPlan: Sendable {
 
     /// Indices of the points that the device refuses.
     package var refusedPoints: [Int] {
+        guard !aside.isEmpty else { return [] }
         let refused = refused
         guard !refused.isEmpty else { return [] }
         return profile.points.indices.filter { index in

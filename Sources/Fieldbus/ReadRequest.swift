@@ -22,7 +22,7 @@ struct ReadRequest: Hashable, Sendable {
 
     /// All that a reply tells of its request: its function and how many data bytes it has.
     var shape: ReplyShape {
-        ReplyShape(function: block.table.functionCode, dataBytes: block.table.isBits ? (Int(block.count) + 7) / 8 : Int(block.count) * 2)
+        ReplyShape(function: block.table.functionCode, dataBytes: block.dataBytes)
     }
 
     /// The data bytes of a checked reply as words: big endian registers, or one word of 0 or 1 a bit.
@@ -66,20 +66,33 @@ enum Reply {
     }
 }
 
+/// The answers of a visit as they come: after a fault of the line the blocks left get that fault, unasked.
+struct VisitAnswers {
+    private let blocks: [Block]
+    private(set) var all: [BlockAnswer] = []
+
+    init(_ blocks: [Block]) {
+        self.blocks = blocks
+        all.reserveCapacity(blocks.count)
+    }
+
+    /// The block to ask for now.
+    var next: Block? { all.count < blocks.count ? blocks[all.count] : nil }
+
+    mutating func add(_ outcome: BlockAnswer.Outcome) {
+        all.append(BlockAnswer(block: blocks[all.count], outcome: outcome))
+        switch outcome {
+        case .fault(.exception), .words: break
+        case .fault: all += blocks[all.count...].map { BlockAnswer(block: $0, outcome: outcome) }
+        }
+    }
+}
+
 extension Visit {
     /// Asks block after block; after a fault of the line the rest get that fault unasked. Whoever asks counts the requests.
     init(asking blocks: [Block], time: any TimeSource, _ ask: (Block) -> BlockAnswer.Outcome) {
-        var answers: [BlockAnswer] = []
-        answers.reserveCapacity(blocks.count)
-        var broken: ReadFault?
-        for block in blocks {
-            let outcome = broken.map { BlockAnswer.Outcome.fault($0) } ?? ask(block)
-            switch outcome {
-            case .fault(.exception), .words: break
-            case .fault(let fault): broken = fault
-            }
-            answers.append(BlockAnswer(block: block, outcome: outcome))
-        }
-        self.init(answers: answers, time: time.wall(), uptime: time.uptime(), requests: 0)
+        var answers = VisitAnswers(blocks)
+        while let block = answers.next { answers.add(ask(block)) }
+        self.init(answers: answers.all, time: time.wall(), uptime: time.uptime(), requests: 0)
     }
 }

@@ -1,13 +1,18 @@
 import Host
 import Metering
 
+/// The thread on which all Modbus TCP buses wait for their answers; they never block it.
+private let sharedThread = ThreadExecutor(name: "tcp", watchesSockets: true)
+
 /// The reader that a bus of this description needs. It connects at its first read.
+///
+/// A line has a thread of its own, since libmodbus blocks; TCP endpoints share one, so that answers that come together are one wake-up.
 package func makeReader(for description: BusDescription, time: any TimeSource) -> any RegisterReader {
     switch description.address {
     case .serial(let path, let line):
         SerialReader(name: description.name, path: path, line: line, timeout: description.timeout, time: time)
     case .tcp(let host, let port):
-        TCPReader(name: description.name, host: host, port: port, timeout: description.timeout, time: time)
+        TCPReader(name: description.name, host: host, port: port, thread: sharedThread, timeout: description.timeout, time: time)
     case .rtuOverTCP(let host, let port):
         SerialReader(name: description.name, host: host, port: port, timeout: description.timeout, time: time)
     }

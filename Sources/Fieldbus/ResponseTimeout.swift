@@ -1,3 +1,4 @@
+import Host
 import Metering
 
 /// How long to wait for one device's answer: four times its filtered latency, floor 100 ms, ceiling as configured.
@@ -37,6 +38,19 @@ struct ResponseTimeout: Hashable, Sendable {
     mutating func missed() { misses += 1 }
 }
 
+/// How fast a device answers, wire time apart.
+package struct ResponseTiming: Hashable, Sendable {
+    /// Running mean over the last answers; nil before the first one.
+    package var typical: Duration?
+    /// How long the next answer will be waited for.
+    package var timeout: Duration
+}
+
+/// A reader that measures how fast devices answer.
+protocol ResponseMeasuring: Sendable {
+    nonisolated var timeouts: Lock<ResponseTimeouts> { get }
+}
+
 /// The timeouts of all devices of a bus.
 struct ResponseTimeouts: Sendable {
     private let ceiling: Duration
@@ -48,6 +62,12 @@ struct ResponseTimeouts: Sendable {
     func value(unit: UInt8) -> Duration {
         let neighbour = typical.filtered.map { max($0 * 4, ResponseTimeout.floor) }
         return (units[unit] ?? ResponseTimeout()).value(ceiling: ceiling, neighbour: neighbour)
+    }
+
+    /// Nil for the whole bus.
+    func timing(unit: UInt8?) -> ResponseTiming {
+        guard let unit else { return ResponseTiming(typical: typical.filtered, timeout: ceiling) }
+        return ResponseTiming(typical: units[unit]?.filtered, timeout: value(unit: unit))
     }
 
     mutating func answered(unit: UInt8, after latency: Duration) {

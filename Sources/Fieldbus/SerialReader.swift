@@ -7,7 +7,7 @@ import Metering
 ///
 /// Line set-up, checksum and framing are libmodbus'. Ours are the silence between frames, the check of every reply, and `LateReplies`:
 /// the reply to a request that was given up is never taken for the answer to another.
-package actor SerialReader: RegisterReader, FaultExplaining, OnThread, PauseKeeping {
+package actor SerialReader: RegisterReader, FaultExplaining, OnThread, ResponseMeasuring, PauseKeeping, DelayKeeping {
     /// Reads that one request may need before it until nothing old is left.
     static let synchronisingLimit = 4
     /// Replies of other units or requests that one request may step over.
@@ -28,13 +28,18 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread, PauseKeep
     private let timeout: Duration
     private let time: any TimeSource
     private var context: ModbusContext?
-    private var timeouts: ResponseTimeouts
+    nonisolated let timeouts: Lock<ResponseTimeouts>
     private var late: [UInt8: LateReplies] = [:]
     /// The longest block that each unit answered with words: where a synchronising read finds registers that may be read.
     private var longest: [UInt8: Block] = [:]
     /// What each unit wants between its answer and the next request.
     private var pauses: [UInt8: Duration] = [:]
     private var lineFree = Uptime(nanoseconds: 0)
+    private let resolver: NameResolver
+    /// The silence that devices behind a serial server want after the connection is made.
+    private var connectDelay = Duration.zero
+    private var quietUntil = Uptime(nanoseconds: 0)
+    private var failedConnect: BusError?
     private var requests = 0
     private var signalBlocked = false
     private nonisolated let error = Lock<BusError?>(nil)
@@ -56,21 +61,26 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread, PauseKeep
     /// A serial server that passes RTU frames through a TCP stream.
     /// - Parameter line: what is known of the line behind it.
     package init(
-        name: String, host: String, port: UInt16, line: SerialFormat = SerialFormat(), timeout: Duration, time: any TimeSource
+        name: String, host: String, port: UInt16, line: SerialFormat = SerialFormat(), timeout: Duration,
+        resolver: NameResolver = .shared, time: any TimeSource
     ) {
         self.init(
             name: name, port: .server(host: host, port: port), line: line, timeout: timeout, lateLimit: SerialReader.lateLimit(timeout),
-            time: time)
+            resolver: resolver, time: time)
     }
 
-    private init(name: String, port: Port, line: SerialFormat, timeout: Duration, lateLimit: Duration, time: any TimeSource) {
+    private init(
+        name: String, port: Port, line: SerialFormat, timeout: Duration, lateLimit: Duration, resolver: NameResolver = .shared,
+        time: any TimeSource
+    ) {
+        self.resolver = resolver
         thread = ThreadExecutor(name: name)
         self.port = port
         self.line = line
         self.timeout = timeout
         self.lateLimit = lateLimit
         self.time = time
-        timeouts = ResponseTimeouts(ceiling: timeout)
+        timeouts = Lock(ResponseTimeouts(ceiling: timeout))
     }
 
     deinit { thread.stop() }
@@ -98,6 +108,21 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread, PauseKeep
 
     package func close() async { context?.close() }
 
+    package func keep(connectDelay: Duration) async {
+        // A port is opened; nothing is connected.
+        if case .server = port { self.connectDelay = connectDelay }
+    }
+
+    package func connect() async -> Uptime? {
+        guard connectDelay > .zero else { return nil }
+        do throws(BusError) { _ = try openedContext() } catch {
+            // A connection refused once is not asked for twice in a visit.
+            failedConnect = error
+            return nil
+        }
+        return quietUntil
+    }
+
     package func keep(pause: Duration, unit: UInt8) async { pauses[unit] = pause }
 
     /// Where no other request can show it, a reply is not believed to come later than this after its request.
@@ -113,7 +138,14 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread, PauseKeep
     // MARK: - One request
 
     private func answer(to request: ReadRequest) throws(BusError) -> BlockAnswer.Outcome {
+        if let error = failedConnect {
+            failedConnect = nil
+            throw error
+        }
         let context = try openedContext()
+        guard connectDelay == .zero || time.uptime() >= quietUntil else {
+            throw BusError(.settling, "\(subject): connected; the device wants silence before it is asked")
+        }
         guard context.expect(unit: request.unit) else {
             throw BusError(.badUnit, "\(subject): unit \(request.unit) is beyond 247, the last one of a line")
         }
@@ -163,7 +195,7 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread, PauseKeep
         let failure = context.send(request)
         guard failure == 0 else { throw lost(failure, context) }
         let wire = line.time(characters: 8 + 5 + request.shape.dataBytes)
-        let deadline = start + wire + timeouts.value(unit: request.unit)
+        let deadline = start + wire + timeouts.withLock { $0.value(unit: request.unit) }
         defer { lineFree = time.uptime() + line.frameGap }
         for _ in 0...SerialReader.strayReplyLimit {
             let left = deadline - time.uptime()
@@ -171,7 +203,7 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread, PauseKeep
             switch context.receive(timeout: left) {
             case .frame(let frame):
                 guard let outcome = try check(frame, request, context) else { continue }
-                timeouts.answered(unit: request.unit, after: time.uptime() - start - wire)
+                timeouts.withLock { $0.answered(unit: request.unit, after: time.uptime() - start - wire) }
                 return outcome
             case .otherUnit:
                 discard(1)
@@ -213,7 +245,7 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread, PauseKeep
             return outcome
         case .late(let sent):
             discard(1)
-            timeouts.answeredLate(unit: request.unit, after: time.uptime() - sent)
+            timeouts.withLock { $0.answeredLate(unit: request.unit, after: time.uptime() - sent) }
             return nil
         case .unknown:
             throw garbled("a reply of a function or length that was not asked for", request, context)
@@ -223,7 +255,7 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread, PauseKeep
     // MARK: - Faults
 
     private func missed(_ request: ReadRequest, _ context: ModbusContext) -> BusError {
-        timeouts.missed(unit: request.unit)
+        timeouts.withLock { $0.missed(unit: request.unit) }
         let rest = context.drain(time: time)
         if rest > 0 { discard(rest + context.drain(quiet: SerialReader.quietAfterError, time: time)) }
         return BusError(.timeout, "\(subject): unit \(request.unit) did not answer in time", cause: ETIMEDOUT)
@@ -261,13 +293,15 @@ package actor SerialReader: RegisterReader, FaultExplaining, OnThread, PauseKeep
             let failure = context.open()
             guard failure == 0 else { throw BusError.system(failure, on: path) }
             try context.claim(path: path)
+            try context.turn(by: line.direction, path: path)
             return context
         case .server(let host, let port):
             guard let context = context ?? ModbusContext.rtu(path: "socket", line: SerialFormat()) else {
                 throw BusError(.portFailed, "\(subject): out of memory", cause: errno)
             }
             self.context = context
-            context.use(socket: try Connection.open(host: host, port: port, timeout: timeout))
+            context.use(socket: try Connection.open(host: host, port: port, timeout: timeout, resolver: resolver))
+            quietUntil = time.uptime() + connectDelay
             return context
         }
     }

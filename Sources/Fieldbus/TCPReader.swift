@@ -1,16 +1,17 @@
-import CModbus
 import Glibc
 import Host
 import Metering
 
-/// Reads the devices behind one Modbus TCP endpoint over one connection, on a thread of its own. It cannot write.
+/// Reads the devices behind one Modbus TCP endpoint over one connection. It cannot write.
 ///
-/// libmodbus takes a frame off the stream; request and check are ours, since libmodbus looks neither at the unit nor at the length of a
-/// reply, and leaves the transaction id of raw requests at zero. After a timeout or a reply that is none the connection is closed, so
-/// nothing late can reach the next request.
+/// It never blocks, so all readers share one thread: a request is sent, and the answer is waited for with all the others. Connecting, and
+/// the name server, are waited for elsewhere. After a timeout or a reply that is none the connection is closed, so nothing late can reach
+/// the next request.
+///
+/// Its one user is a bus, which asks one thing after the other.
 ///
 /// - Source: Modbus Messaging on TCP/IP Implementation Guide V1.0b, 3.1.3 for the header.
-package actor TCPReader: RegisterReader, FaultExplaining, OnThread, DelayKeeping {
+package actor TCPReader: RegisterReader, FaultExplaining, OnThread, ResponseMeasuring, DelayKeeping {
     /// Replies to earlier requests that one request may step over.
     static let staleReplyLimit = 8
 
@@ -20,10 +21,14 @@ package actor TCPReader: RegisterReader, FaultExplaining, OnThread, DelayKeeping
     private let host: String
     private let port: UInt16
     private let timeout: Duration
+    private let resolver: NameResolver
     private let time: any TimeSource
-    private let context: ModbusContext?
+    private let ownsThread: Bool
+    /// -1 when there is no connection.
+    private var socket: Int32 = -1
+    private var frames = TCPFrames()
     private var transaction: UInt16 = 0
-    private var timeouts: ResponseTimeouts
+    nonisolated let timeouts: Lock<ResponseTimeouts>
     private var requests = 0
     private var connectDelay = Duration.zero
     private var failedConnect: BusError?
@@ -32,46 +37,57 @@ package actor TCPReader: RegisterReader, FaultExplaining, OnThread, DelayKeeping
     private nonisolated let error = Lock<BusError?>(nil)
 
     /// - Parameters:
-    ///   - name: names the thread.
+    ///   - name: names the thread, if it is its own.
+    ///   - thread: to share with others; it must watch sockets. Without one the reader has its own.
     ///   - timeout: for connecting, and the ceiling for an answer.
-    package init(name: String, host: String, port: UInt16, timeout: Duration, time: any TimeSource) {
-        thread = ThreadExecutor(name: name)
+    package init(
+        name: String, host: String, port: UInt16, thread: ThreadExecutor? = nil, timeout: Duration, resolver: NameResolver = .shared,
+        time: any TimeSource
+    ) {
+        self.thread = thread ?? ThreadExecutor(name: name, watchesSockets: true)
+        ownsThread = thread == nil
         self.host = host
         self.port = port
         self.timeout = timeout
         self.time = time
-        context = ModbusContext.tcp()
-        timeouts = ResponseTimeouts(ceiling: timeout)
+        self.resolver = resolver
+        timeouts = Lock(ResponseTimeouts(ceiling: timeout))
     }
 
-    deinit { thread.stop() }
+    deinit {
+        if socket >= 0 { Glibc.close(socket) }
+        if ownsThread { thread.stop() }
+    }
 
     package nonisolated var lastError: BusError? { error.withLock { $0 } }
 
     package func read(_ blocks: [Block], unit: UInt8) async -> Visit {
         var failure: BusError?
         let before = requests
-        var visit = Visit(asking: blocks, time: time) { block in
+        var answers = VisitAnswers(blocks)
+        while let block = answers.next {
             let request = ReadRequest(unit: unit, block: block)
-            // What a device would say, without troubling it.
-            guard request.isLegal else { return .fault(.exception(2)) }
-            do throws(BusError) { return try ask(request) } catch {
+            guard request.isLegal else {
+                // What a device would say, without troubling it.
+                answers.add(.fault(.exception(2)))
+                continue
+            }
+            do throws(BusError) { answers.add(try await ask(request)) } catch {
                 failure = error
-                return .fault(error.fault)
+                answers.add(.fault(error.fault))
             }
         }
-        visit.requests = requests - before
         error.withLock { $0 = failure }
-        return visit
+        return Visit(answers: answers.all, time: time.wall(), uptime: time.uptime(), requests: requests - before)
     }
 
-    package func close() async { context?.close() }
+    package func close() async { disconnect() }
 
     package func keep(connectDelay: Duration) async { self.connectDelay = connectDelay }
 
     package func connect() async -> Uptime? {
-        guard connectDelay > .zero, let context else { return nil }
-        do throws(BusError) { _ = try connect(context) } catch {
+        guard connectDelay > .zero else { return nil }
+        do throws(BusError) { _ = try await connection() } catch {
             // A connection refused once is not asked for twice in a visit.
             failedConnect = error
             return nil
@@ -81,98 +97,117 @@ package actor TCPReader: RegisterReader, FaultExplaining, OnThread, DelayKeeping
 
     private var subject: String { "\(host):\(port)" }
 
-    private func ask(_ request: ReadRequest) throws(BusError) -> BlockAnswer.Outcome {
-        guard let context else { throw BusError(.portFailed, "\(subject): out of memory") }
-        // A peer may have closed an idle connection. If it did so while the request was under way, asking again does no harm.
+    private func ask(_ request: ReadRequest) async throws(BusError) -> BlockAnswer.Outcome {
         if let error = failedConnect {
             failedConnect = nil
             throw error
         }
-        let reused = try connect(context)
+        let reused = try await connection()
         guard connectDelay == .zero || time.uptime() >= quietUntil else {
             throw BusError(.settling, "\(subject): connected; the device wants silence before it is asked")
         }
-        do throws(BusError) { return try exchange(request, context) } catch {
-            context.close()
+        do throws(BusError) { return try await exchange(request) } catch {
+            disconnect()
+            // A peer may have closed an idle connection, and asking again does no harm.
             guard reused, error.code == .connectionLost, connectDelay == .zero else { throw error }
         }
-        _ = try connect(context)
-        do throws(BusError) { return try exchange(request, context) } catch {
-            context.close()
+        requests -= 1
+        _ = try await connection()
+        do throws(BusError) { return try await exchange(request) } catch {
+            disconnect()
             throw error
         }
     }
 
     /// True when the connection stood already.
-    private func connect(_ context: ModbusContext) throws(BusError) -> Bool {
-        if context.descriptor >= 0 {
-            guard context.peerHasClosed else { return true }
-            context.close()
+    private func connection() async throws(BusError) -> Bool {
+        // Where a new connection wants silence, a request cannot be repeated at once: a peer that has closed is looked for before.
+        if socket >= 0, connectDelay > .zero, peerHasClosed { disconnect() }
+        guard socket < 0 else { return true }
+        let (host, port, timeout, resolver) = (host, port, timeout, resolver)
+        let made = await DetachedThread.value(name: "connect") {
+            Result { () throws(BusError) in try Connection.open(host: host, port: port, timeout: timeout, resolver: resolver) }
         }
-        context.use(socket: try Connection.open(host: host, port: port, timeout: timeout))
+        guard let made else { throw BusError(.portFailed, "\(subject): the process can have no more threads") }
+        socket = try made.get()
+        frames.reset()
         quietUntil = time.uptime() + connectDelay
         return false
     }
 
-    private func exchange(_ request: ReadRequest, _ context: ModbusContext) throws(BusError) -> BlockAnswer.Outcome {
+    private func disconnect() {
+        guard socket >= 0 else { return }
+        Glibc.close(socket)
+        socket = -1
+    }
+
+    private var peerHasClosed: Bool {
+        var byte: UInt8 = 0
+        let peeked = recv(socket, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+        return !(peeked > 0 || (peeked < 0 && (errno == EAGAIN || errno == EINTR)))
+    }
+
+    private func exchange(_ request: ReadRequest) async throws(BusError) -> BlockAnswer.Outcome {
         transaction &+= 1
         requests += 1
         let start = time.uptime()
-        try send(request, to: context.descriptor)
-        let deadline = start + timeouts.value(unit: request.unit)
-        for _ in 0...TCPReader.staleReplyLimit {
-            let left = deadline - time.uptime()
-            guard left > .zero else { break }
-            switch context.receive(timeout: left) {
-            case .frame(let frame):
-                guard let outcome = try check(frame, request) else { continue }
-                timeouts.answered(unit: request.unit, after: time.uptime() - start)
-                return outcome
-            case .otherUnit:
-                throw BusError(.garbled, "\(subject): an empty frame")
-            case .failure(ETIMEDOUT):
-                timeouts.missed(unit: request.unit)
-                throw BusError(.timeout, "\(subject): unit \(request.unit) did not answer in time", cause: ETIMEDOUT)
-            case .failure(let number) where number >= MODBUS_ENOBASE:
-                throw BusError(.garbled, "\(subject): \(String(cString: modbus_strerror(number)))", cause: number)
-            case .failure(let number):
-                throw BusError.system(number, on: subject)
+        try send(request)
+        let deadline = start + timeouts.withLock { $0.value(unit: request.unit) }
+        var left = deadline - start
+        var stale = 0
+        while left > .zero, stale <= TCPReader.staleReplyLimit {
+            guard await thread.ready(socket, for: .toRead, within: left) else { break }
+            reading: while true {
+                switch frames.next(from: socket) {
+                case .success(.frame):
+                    if let outcome = try check(request) {
+                        timeouts.withLock { $0.answered(unit: request.unit, after: time.uptime() - start) }
+                        return outcome
+                    }
+                    stale += 1
+                    guard stale <= TCPReader.staleReplyLimit else { break reading }
+                case .success(.part): break reading
+                case .success(.garbled(let what)): throw BusError(.garbled, "\(subject): unit \(request.unit): \(what)")
+                case .failure(let failure): throw BusError.system(failure.number, on: subject)
+                }
             }
+            left = deadline - time.uptime()
         }
-        timeouts.missed(unit: request.unit)
-        throw BusError(.timeout, "\(subject): unit \(request.unit) sent only answers to earlier requests")
+        timeouts.withLock { $0.missed(unit: request.unit) }
+        guard stale == 0 else { throw BusError(.timeout, "\(subject): unit \(request.unit) sent only answers to earlier requests") }
+        throw BusError(.timeout, "\(subject): unit \(request.unit) did not answer in time", cause: ETIMEDOUT)
     }
 
     /// The request with its header. A stream whose send buffer has no room for twelve bytes is dead.
-    private func send(_ request: ReadRequest, to descriptor: Int32) throws(BusError) {
+    private func send(_ request: ReadRequest) throws(BusError) {
         let frame = [UInt8(transaction >> 8), UInt8(transaction & 0xFF), 0, 0, 0, 6] + request.bytes
         while true {
-            let sent = Glibc.send(descriptor, frame, frame.count, Int32(MSG_NOSIGNAL))
+            let sent = Glibc.send(socket, frame, frame.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
             if sent == frame.count { return }
             if sent < 0, errno == EINTR { continue }
             throw BusError.system(sent < 0 && errno != EAGAIN ? errno : ECONNRESET, on: subject)
         }
     }
 
-    /// The outcome, nil for a reply to an earlier request, or what is wrong with the frame.
-    private func check(_ frame: UnsafeBufferPointer<UInt8>, _ request: ReadRequest) throws(BusError) -> BlockAnswer.Outcome? {
-        func word(_ index: Int) -> Int { Int(frame[index]) << 8 | Int(frame[index + 1]) }
+    /// The outcome that the frame brings, nil for a reply to an earlier request, or what is wrong with it.
+    private func check(_ request: ReadRequest) throws(BusError) -> BlockAnswer.Outcome? {
         func garbled(_ what: String) -> BusError { BusError(.garbled, "\(subject): unit \(request.unit): \(what)") }
-        guard frame.count >= 9 else { throw garbled("reply of \(frame.count) bytes") }
-        guard word(2) == 0 else { throw garbled("protocol id \(word(2)) instead of 0") }
-        guard word(4) == frame.count - 6 else { throw garbled("header says \(word(4)) bytes, \(frame.count - 6) came") }
-        guard let reply = Reply(pdu: UnsafeBufferPointer(rebasing: frame[7...])) else { throw garbled("reply of the wrong length") }
-        if word(0) != Int(transaction) {
+        if frames.transaction != transaction {
             // Half the circle back is earlier, half ahead was never sent.
-            guard transaction &- UInt16(word(0)) < 0x8000 else { throw garbled("transaction id \(word(0)) instead of \(transaction)") }
+            guard transaction &- frames.transaction < 0x8000 else {
+                throw garbled("transaction id \(frames.transaction) instead of \(transaction)")
+            }
             return nil
         }
-        guard frame[6] == request.unit else { throw garbled("reply of unit \(frame[6])") }
-        switch reply {
-        case .exception(request.shape.function, let code): return .fault(.exception(code))
-        case .data(request.shape, let data): return .words(request.words(from: data))
-        case .exception(let function, _): throw garbled("exception to function \(function)")
-        case .data(let shape, _): throw garbled("function \(shape.function) with \(shape.dataBytes) bytes")
+        guard frames.unit == request.unit else { throw garbled("reply of unit \(frames.unit)") }
+        return try frames.withReply { (reply) throws(BusError) in
+            switch reply {
+            case .exception(request.shape.function, let code): return .fault(.exception(code))
+            case .data(request.shape, let data): return .words(request.words(from: data))
+            case .exception(let function, _): throw garbled("exception to function \(function)")
+            case .data(let shape, _): throw garbled("function \(shape.function) with \(shape.dataBytes) bytes")
+            case nil: throw garbled("reply of the wrong length")
+            }
         }
     }
 }

@@ -60,18 +60,18 @@ package struct Gateway: Sendable {
         let store = try await Store.open(
             directory: configuration.gateway.dataDirectory, outputs: configuration.outputs.map(\.name), time: time, limits: limits,
             patient: true, logger: logger)
-        let entries = configuration.devices.map(\.catalogEntry)
-        let ids = try await store.promise(entries)
         let journal = JournalWriter(
             store: store, interval: configuration.journal.commitInterval, time: time, limits: limits, logger: logger)
-        let live = LiveReadings(
-            zip(ids, zip(configuration.devices, entries)).map { id, device in
-                (id, device.1, ReadingDecoder(profile: device.0.profile, invert: device.0.invert))
-            })
+        let live = LiveReadings([])
+        let maps = MapDesk(store: store, live: live)
+        // As the maps were found last: the devices may be asleep.
+        let known = try await maps.recall(configuration)
+        let ids = known.ids(try await store.promise(known.entries))
+        maps.show(known.devices, ids)
         let intake = PollIntake(live: live, journal: journal)
         let report = await store.openReport
         workshop = Reloader.Workshop(
-            buses: { Gateway.buses($0, ids: $1, sink: intake, time: time, logger: logger) },
+            buses: { Gateway.buses($0, ids: $1, sink: intake, maps: maps, time: time, logger: logger) },
             deliveries: { configuration, outbox in
                 configuration.outputs.map { output in
                     Gateway.delivery(
@@ -79,8 +79,8 @@ package struct Gateway: Sendable {
                 }
             })
         let lineup = Lineup(
-            configuration: configuration, buses: workshop.buses(configuration, ids), deliveries: workshop.deliveries(configuration, store))
-        parts = GatewayParts(store: store, journal: journal, live: live, intake: intake, lineup: Lock(lineup), logger: logger)
+            configuration: configuration, buses: workshop.buses(known, ids), deliveries: workshop.deliveries(configuration, store))
+        parts = GatewayParts(store: store, journal: journal, live: live, maps: maps, intake: intake, lineup: Lock(lineup), logger: logger)
         state = GatewayState(started: time.wall(), startedUptime: time.uptime(), parts: parts, time: time)
     }
 
@@ -91,18 +91,20 @@ package struct Gateway: Sendable {
     }
 
     private static func buses(
-        _ configuration: Configuration, ids: [CatalogID], sink: any PollSink, time: any TimeSource, logger: Logger
+        _ configuration: Configuration, ids: [CatalogID], sink: any PollSink, maps: any MapKeeper, time: any TimeSource, logger: Logger
     ) -> [Bus] {
         let devices = Dictionary(grouping: zip(configuration.devices, ids)) { $0.0.bus }
         return configuration.buses.map { bus in
             let own = (devices[bus.name] ?? []).map { device, id in
-                DeviceDescription(name: device.name, unit: device.unit, entry: id, profile: device.profile, periods: device.periods)
+                DeviceDescription(
+                    name: device.name, unit: device.unit, entry: id, profile: device.profile, periods: device.periods,
+                    search: device.search)
             }
             let reader = makeReader(for: bus, time: time)
             // The loop sleeps on the reader's thread, where it runs; with another clock, in tests, it sleeps by that.
             let thread = time is SystemTime ? (reader as? any OnThread)?.thread : nil
             return Bus(
-                bus, devices: own, reader: reader, sink: sink, time: thread.map { ThreadTime(on: $0) } ?? time, logger: logger)
+                bus, devices: own, reader: reader, sink: sink, maps: maps, time: thread.map { ThreadTime(on: $0) } ?? time, logger: logger)
         }
     }
 
@@ -194,7 +196,8 @@ package struct Gateway: Sendable {
         let desk = ConfigurationDesk(load: load) { lineup.withLock { $0.configuration.listing } }
         var servers = [
             LocalAPIServer(
-                view: state, control: reloader, outputs: outputs, commissioning: commissioner, configuration: desk, logLevel: logLevel,
+                view: state, control: reloader, outputs: outputs, commissioning: commissioner,
+                field: FieldDesk { lineup.withLock { $0.buses } }, configuration: desk, logLevel: logLevel,
                 socket: settings.socket, eventLoopGroup: eventLoops, time: time, logger: logger)
         ]
         if let listen = settings.listen {

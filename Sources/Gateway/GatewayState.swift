@@ -70,7 +70,10 @@ package final class GatewayState: GatewayView {
         let names = configuration.devices.map(\.name)
         if let device, !names.contains(device) { throw .unknownDevice(device, known: names) }
         let snapshots = parts.live.snapshots().filter { device == nil || $0.entry.device == device }
-        return ReadingsReport(gateway: configuration.gateway.id, time: time.wall(), readings: snapshots.map(GatewayState.report))
+        // A device whose map was found later stands where the config has it.
+        let places = Dictionary(names.enumerated().map { ($0.element, $0.offset) }) { first, _ in first }
+        let sorted = snapshots.sorted { places[$0.entry.device] ?? 0 < places[$1.entry.device] ?? 0 }
+        return ReadingsReport(gateway: configuration.gateway.id, time: time.wall(), readings: sorted.map(GatewayState.report))
     }
 
     /// One line for `systemctl status`.

@@ -72,6 +72,18 @@ package final class LiveReadings: Sendable {
         }
     }
 
+    /// One device has another entry from now on; what was read by the one before is shown no more.
+    package func exchange(_ device: (id: CatalogID, entry: CatalogEntry, decoder: ReadingDecoder)) {
+        boards.withLock { boards in
+            let before = boards.order.firstIndex { boards.byID[$0]?.entry.device == device.entry.device }
+            if boards.byID[device.id] == nil { boards.byID[device.id] = Board(entry: device.entry, decoder: device.decoder) }
+            guard let before else { return boards.order.append(device.id) }
+            let old = boards.order[before]
+            boards.order[before] = device.id
+            if old != device.id { boards.byID[old] = nil }
+        }
+    }
+
     /// No poll of these will come any more; those that are shown stay.
     package func forget(_ ids: [CatalogID]) {
         boards.withLock { boards in

@@ -110,10 +110,17 @@ struct ProblemFacts {
                 + bus.devices.filter { $0.state == .offline }.map { device in
                     problem(
                         .heals, "device_offline", device.name, since: device.stateSince,
-                        "does not answer on \(bus.name), unit \(device.unit) (\(device.lastFault?.name ?? "no answer")); it is probed, check its "
-                            + "power, wiring and address")
+                        ProblemFacts.silence(of: device, on: bus.name))
                 }
         }
+    }
+
+    private static func silence(of device: DeviceStatus, on bus: String) -> String {
+        if let fault = device.mapFault {
+            return "\(fault) (on \(bus), unit \(device.unit)); it is asked again, or name the profile of its model"
+        }
+        return "does not answer on \(bus), unit \(device.unit) (\(device.lastFault?.name ?? "no answer")); it is probed, check its "
+            + "power, wiring and address"
     }
 
     /// ` read from 2026-11-24T06:00:00.000Z to 2026-11-24T07:00:00.000Z`.

@@ -30,6 +30,22 @@ package struct ClockState: Hashable, Sendable {
     }
 }
 
+/// What the kernel said of its clock, for a second.
+package final class ClockMemory: Sendable {
+    private let known = Lock<(state: ClockState, until: Uptime)?>(nil)
+
+    package init() {}
+
+    package func state(at now: Uptime, _ ask: () -> ClockState) -> ClockState {
+        known.withLock { known in
+            if let known, now < known.until { return known.state }
+            let state = ask()
+            known = (state, now + .seconds(1))
+            return state
+        }
+    }
+}
+
 /// The real clocks of Linux.
 package struct SystemTime: TimeSource {
     /// A clock whose error may be larger is not called synchronised.
@@ -41,8 +57,13 @@ package struct SystemTime: TimeSource {
 
     package func wall() -> Timestamp { Timestamp(milliseconds: SystemTime.read(CLOCK_REALTIME) / 1_000_000) }
 
+    /// As the kernel said it within the last second: each poll of each bus wants to know, and it changes in minutes.
+    package func clockState() -> ClockState { SystemTime.clock.state(at: uptime(), SystemTime.askKernel) }
+
+    private static let clock = ClockMemory()
+
     /// adjtimex(2): synchronised means STA_UNSYNC is clear and the estimated maximum error is below the bound.
-    package func clockState() -> ClockState {
+    private static func askKernel() -> ClockState {
         var state = timex()
         guard adjtimex(&state) >= 0 else { return ClockState(quality: .unknown, maxErrorMilliseconds: Int(Int32.max)) }
         let milliseconds = state.maxerror / 1000

@@ -12,6 +12,9 @@ import Metering
 /// A task that prefers `tasks` runs on the same thread, and `sleep(until:)` waits there too: a loop that asks such an actor and then
 /// sleeps costs one wake-up a turn, where the shared pool would cost four.
 ///
+/// A thread that watches sockets serves many actors at once, if none of them blocks: they wait with `ready(_:for:within:)`, and a hundred
+/// answers that come together cost one wake-up.
+///
 /// The thread keeps the executor alive until `stop()`; call that when the actor goes away.
 package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
     private enum Job {
@@ -19,31 +22,71 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
         case task(UnownedJob)
     }
 
+    private enum Wait {
+        case time(CheckedContinuation<Void, any Error>)
+        case socket(Int32, CheckedContinuation<Bool, Never>)
+
+        var descriptor: Int32? { if case .socket(let descriptor, _) = self { descriptor } else { nil } }
+
+        /// What was waited for has come: the time, or the socket's readiness.
+        func end() {
+            switch self {
+            case .time(let continuation): continuation.resume()
+            case .socket(_, let continuation): continuation.resume(returning: true)
+            }
+        }
+
+        func giveUp() {
+            switch self {
+            case .time(let continuation): continuation.resume(throwing: CancellationError())
+            case .socket(_, let continuation): continuation.resume(returning: false)
+            }
+        }
+    }
+
     private struct Sleeper {
         var id: Int
         var deadline: Uptime
-        var continuation: CheckedContinuation<Void, any Error>
+        var wait: Wait
+
+        /// For a socket its time is up in vain.
+        func expire() { if case .socket = wait { wait.giveUp() } else { wait.end() } }
     }
+
+    package enum Readiness: Sendable { case toRead, toWrite }
 
     /// The machine may be suspended while the thread waits, and its wait does not count that; it looks again at least so often.
     private static let longestWait: Duration = .seconds(10)
+    private static let socketsAtOnce = 64
 
-    // Safe to share: `jobs`, `sleepers`, `nextSleeper`, `stopping` and `ended` are touched only with `mutex` held; `thread` and `tasks` are
-    // written once, before init returns.
+    // Safe to share: `jobs`, `sleepers`, `nextSleeper`, `isPolling`, `stopping` and `ended` are touched only with `mutex` held; `thread`,
+    // `tasks`, `poller` and `bell` are written once, before init returns.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let wakeUp = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var jobs: [Job] = []
     private var sleepers: [Sleeper] = []
     private var nextSleeper = 0
+    /// The thread waits in epoll, where the condition does not reach it.
+    private var isPolling = false
     private var stopping = false
     private var ended = false
+    /// -1 for a thread that watches no sockets.
+    private let poller: Int32
+    private let bell: Int32
     private var thread = pthread_t()
     /// For `withTaskExecutorPreference`: tasks that run on this thread.
     package let tasks: ThreadTasks
 
-    /// - Parameter name: the thread's, as `nameCurrentThread` gives it.
-    package init(name: String, stackSize: Int = 256 * 1024) {
+    /// - Parameters:
+    ///   - name: the thread's, as `nameCurrentThread` gives it.
+    ///   - watchesSockets: takes two descriptors.
+    package init(name: String, stackSize: Int = 256 * 1024, watchesSockets: Bool = false) {
         tasks = ThreadTasks()
+        poller = watchesSockets ? chost_epoll_create() : -1
+        bell = watchesSockets ? chost_bell_create() : -1
+        if watchesSockets {
+            precondition(poller >= 0 && bell >= 0 && chost_epoll_keep(poller, bell) == 0, "the process is out of descriptors")
+        }
         pthread_mutex_init(mutex, nil)
         var monotonic = pthread_condattr_t()
         pthread_condattr_init(&monotonic)
@@ -74,6 +117,8 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
         mutex.deallocate()
         pthread_cond_destroy(wakeUp)
         wakeUp.deallocate()
+        if poller >= 0 { close(poller) }
+        if bell >= 0 { close(bell) }
     }
 
     package func enqueue(_ job: consuming ExecutorJob) { enqueue(.actor(UnownedJob(job))) }
@@ -84,8 +129,18 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
         pthread_mutex_lock(mutex)
         precondition(!ended, "a job for a thread that was stopped: it would never run, and its task would hang")
         jobs.append(job)
-        pthread_cond_signal(wakeUp)
+        wake()
         pthread_mutex_unlock(mutex)
+    }
+
+    /// Ends the thread's wait. Called with `mutex` held.
+    private func wake() {
+        if poller < 0 {
+            pthread_cond_signal(wakeUp)
+        } else if isPolling {
+            isPolling = false
+            chost_bell_ring(bell)
+        }
     }
 
     package func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
@@ -100,7 +155,7 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
     package func stop() {
         pthread_mutex_lock(mutex)
         stopping = true
-        pthread_cond_signal(wakeUp)
+        wake()
         pthread_mutex_unlock(mutex)
     }
 
@@ -118,8 +173,8 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
                 // Seen under the lock: a cancellation before this finds no sleeper, and is seen here.
                 let refused = Task.isCancelled || stopping
                 if !refused {
-                    sleepers.append(Sleeper(id: id, deadline: deadline, continuation: continuation))
-                    pthread_cond_signal(wakeUp)
+                    sleepers.append(Sleeper(id: id, deadline: deadline, wait: .time(continuation)))
+                    wake()
                 }
                 pthread_mutex_unlock(mutex)
                 if refused { continuation.resume(throwing: CancellationError()) }
@@ -128,7 +183,25 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
             pthread_mutex_lock(mutex)
             let sleeper = sleepers.firstIndex { $0.id == id }.map { sleepers.remove(at: $0) }
             pthread_mutex_unlock(mutex)
-            sleeper?.continuation.resume(throwing: CancellationError())
+            sleeper?.wait.giveUp()
+        }
+    }
+
+    /// Waits until a socket can be read or written, or has failed; false when that was not so within `bound`, or the thread was stopped.
+    ///
+    /// Only for a thread that watches sockets; one waits for a socket at a time. It is not cut short by cancellation: the bound is short.
+    package func ready(_ descriptor: Int32, for what: Readiness, within bound: Duration) async -> Bool {
+        let deadline = SystemTime().uptime() + bound
+        return await withCheckedContinuation { continuation in
+            pthread_mutex_lock(mutex)
+            let isWatched = !stopping && chost_epoll_watch(poller, descriptor, what == .toWrite ? 1 : 0) == 0
+            if isWatched {
+                nextSleeper += 1
+                sleepers.append(Sleeper(id: nextSleeper, deadline: deadline, wait: .socket(descriptor, continuation)))
+                wake()
+            }
+            pthread_mutex_unlock(mutex)
+            if !isWatched { continuation.resume(returning: false) }
         }
     }
 
@@ -139,29 +212,31 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
         while true {
             pthread_mutex_lock(mutex)
             var due: [Sleeper] = []
-            while jobs.isEmpty, !stopping {
-                guard let first = sleepers.min(by: { $0.deadline < $1.deadline }) else {
-                    pthread_cond_wait(wakeUp, mutex)
-                    continue
+            var ready: [Sleeper] = []
+            while jobs.isEmpty, ready.isEmpty, !stopping {
+                var bound = ThreadExecutor.longestWait
+                if let first = sleepers.min(by: { $0.deadline < $1.deadline }) {
+                    let now = SystemTime().uptime()
+                    if first.deadline <= now {
+                        due = sleepers.filter { $0.deadline <= now }
+                        sleepers.removeAll { $0.deadline <= now }
+                        break
+                    }
+                    bound = min(first.deadline - now, bound)
                 }
-                let now = SystemTime().uptime()
-                if first.deadline <= now {
-                    due = sleepers.filter { $0.deadline <= now }
-                    sleepers.removeAll { $0.deadline <= now }
-                    break
-                }
-                wait(min(first.deadline - now, ThreadExecutor.longestWait))
+                if poller < 0 { wait(bound) } else { ready = poll(bound) }
             }
             var cut: [Sleeper] = []
             if stopping { swap(&cut, &sleepers) }
             // What those that are woken enqueue here is still run.
-            ended = stopping && jobs.isEmpty && due.isEmpty && cut.isEmpty
+            ended = stopping && jobs.isEmpty && due.isEmpty && cut.isEmpty && ready.isEmpty
             let ends = ended
             swap(&jobs, &taken)
             pthread_mutex_unlock(mutex)
             if ends { return }
-            for sleeper in due { sleeper.continuation.resume() }
-            for sleeper in cut { sleeper.continuation.resume(throwing: CancellationError()) }
+            for sleeper in ready { sleeper.wait.end() }
+            for sleeper in due { sleeper.expire() }
+            for sleeper in cut { sleeper.wait.giveUp() }
             for job in taken {
                 switch job {
                 case .actor(let job): job.runSynchronously(on: asUnownedSerialExecutor())
@@ -180,6 +255,23 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
         until.tv_sec += Int(nanoseconds / 1_000_000_000)
         until.tv_nsec = Int(nanoseconds % 1_000_000_000)
         pthread_cond_timedwait(wakeUp, mutex, &until)
+    }
+
+    /// Waits for sockets, for `bound` at most; who waited for those that are ready is a sleeper no more. Called with `mutex` held.
+    private func poll(_ bound: Duration) -> [Sleeper] {
+        isPolling = true
+        pthread_mutex_unlock(mutex)
+        let (found, isCalled) = withUnsafeTemporaryAllocation(of: Int32.self, capacity: ThreadExecutor.socketsAtOnce) { room in
+            let count = Int(chost_epoll_wait(poller, room.baseAddress, Int32(room.count), bound.nanoseconds))
+            let found = room.prefix(max(count, 0))
+            return (found.filter { $0 != bell }, found.contains(bell))
+        }
+        if isCalled { chost_bell_clear(bell) }
+        pthread_mutex_lock(mutex)
+        isPolling = false
+        return found.compactMap { descriptor in
+            sleepers.firstIndex { $0.wait.descriptor == descriptor }.map { sleepers.remove(at: $0) }
+        }
     }
 }
 

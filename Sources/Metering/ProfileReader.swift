@@ -29,6 +29,7 @@ private struct ProfileReader {
         let models = root.strings("models", required: true)
         let source = root.string("source", required: true, example: "\"the document or code this map was taken from\"")
         _ = root.string("notes")
+        let wordOrder = root.choice("word_order", of: OrderName.self)?.order
         let limits = LimitsReader.read(root)
         let hints = readHints()
         let defaults = PointDefaults(root.table("defaults"))
@@ -55,9 +56,10 @@ private struct ProfileReader {
         }
         let identity = root.tables("detect").compactMap { IdentityReader(table: $0, defaults: defaults, limits: limits).read() }
         guard let name, let version, let vendor, let models, let source else { return nil }
-        return Profile(
+        let profile = Profile(
             name: name, version: version, vendor: vendor, models: models, source: source, limits: limits, hints: hints, identity: identity,
             points: points, examples: examples)
+        return wordOrder.map { profile.ordered($0) } ?? profile
     }
 
     private func readHints() -> ConnectionHints {

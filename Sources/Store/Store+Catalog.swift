@@ -34,16 +34,34 @@ extension Store {
             return try adopt(entries)
         } catch {
             guard error.code == .full || error.code == .io else { throw error }
-            let first = promisedEntries.count
-            promisedEntries += entries
-            return entries.indices.map { CatalogID(-Int64(first + $0) - 1) }
+            return entries.map(promiseAtOnce)
         }
+    }
+
+    /// As `promise`, without waiting for anything: the row is made with the next commit, before the polls that name it. The same entry
+    /// has the same number.
+    package nonisolated func promiseAtOnce(_ entry: CatalogEntry) -> CatalogID {
+        promisedEntries.withLock { entries in
+            if let known = entries.firstIndex(of: entry) { return CatalogID(-Int64(known) - 1) }
+            entries.append(entry)
+            return CatalogID(-Int64(entries.count))
+        }
+    }
+
+    /// The newest entry of a device with a profile of this name; nil when there is none.
+    package func newestEntry(device: String, profile: String) throws(StoreError) -> CatalogEntry? {
+        let statement = try opened().statement("SELECT max(id) FROM catalog WHERE device = ? AND profile = ?")
+        defer { statement.reset() }
+        try statement.bind([.text(device), .text(profile)])
+        guard try statement.step(), let id = statement.optionalInteger(0) else { return nil }
+        return try entry(CatalogID(id))
     }
 
     /// Makes the rows of the entries that were promised. Call it before a commit.
     func keepPromises() throws(StoreError) {
-        guard keptPromises.count < promisedEntries.count else { return }
-        for (index, id) in try adopt(promisedEntries).enumerated() { keptPromises[CatalogID(-Int64(index) - 1)] = id }
+        let promised = promisedEntries.withLock { $0 }
+        guard keptPromises.count < promised.count else { return }
+        for (index, id) in try adopt(promised).enumerated() { keptPromises[CatalogID(-Int64(index) - 1)] = id }
     }
 
     package func adopt(_ entry: CatalogEntry) throws(StoreError) -> CatalogID {

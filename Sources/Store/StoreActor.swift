@@ -29,7 +29,8 @@ package actor Store {
     /// Why it was not, and when that was tried.
     var startFault: (StoreError, at: Uptime)?
     /// Catalog entries that polls name by a number of their own, below 0, until the file can be written; and what they are called there.
-    var promisedEntries: [CatalogEntry] = []
+    /// Behind a lock, since a bus that finds a map waits for no disk.
+    nonisolated let promisedEntries = Lock<[CatalogEntry]>([])
     var keptPromises: [CatalogID: CatalogID] = [:]
 
     var report = OpenReport()

@@ -38,6 +38,8 @@ struct DeviceCommand: AsyncParsableCommand {
     @Option(name: .long, help: "Serve Modbus RTU on a pty; a symbolic link to it.")
     var pty: String?
 
+    @OptionGroup var line: WireOptions
+
     @Option(name: .long, help: "A value, quantity=value; may be given again.")
     var set: [String] = []
 
@@ -46,6 +48,8 @@ struct DeviceCommand: AsyncParsableCommand {
 
     @Option(name: .long, help: "Directory where profiles are looked for first; may be given again.")
     var profiles: [String] = []
+
+    func validate() throws { try line.check(line: pty != nil) }
 
     func run() async throws {
         do throws(SimulatorError) {
@@ -67,8 +71,8 @@ struct DeviceCommand: AsyncParsableCommand {
         let address = tcp ?? (pty == nil ? ListenAddress("127.0.0.1", 1502) : nil)
         let server: TCPServer? = if let address { try TCPServer(site: site, host: address.host, port: address.port) } else { nil }
         defer { server?.stop() }
-        let line: RTUServer? = if let pty { try RTUServer(site: site, link: pty) } else { nil }
-        defer { line?.stop() }
+        let lineServer: RTUServer? = if let pty { try RTUServer(site: site, link: pty, wire: line.wire) } else { nil }
+        defer { lineServer?.stop() }
         if let server, let address { say("listening tcp \(ListenAddress.text(address.host, server.port))") }
         if let pty { say("listening rtu \(pty)") }
         say("ready profile=\(map.name) unit=\(unit) points=\(map.points.count)")

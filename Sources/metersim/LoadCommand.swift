@@ -8,13 +8,15 @@ struct LoadCommand: AsyncParsableCommand {
         discussion: """
             Each device has 80 registers from address 0, the same in input and holding registers: 30 gauges that move a little every
             second, 10 counters that rise. Without --ports the devices are units 1, 2, ... behind one port (at most 247); with it each is
-            unit 1 on a port of its own, upward from --port (at most 480: libmodbus serves descriptors below 1024).
+            unit 1 on a port of its own, upward from --port (at most 480: libmodbus serves descriptors below 1024). With --pty they are
+            units of one line.
 
-            Prints "listening tcp HOST:FIRST" or "listening tcp HOST:FIRST-LAST", then "ready devices=N".
+            Prints "listening tcp HOST:FIRST", "listening tcp HOST:FIRST-LAST" or "listening rtu PATH", then "ready devices=N".
 
             EXAMPLES:
               metersim load --devices 100
               metersim load --devices 100 --port 20000 --ports
+              metersim load --devices 30 --pty /tmp/line-1 --wire 9600
             """)
 
     @Option(name: .long, help: "How many devices.")
@@ -29,12 +31,19 @@ struct LoadCommand: AsyncParsableCommand {
     @Flag(name: .long, help: "A port for each device.")
     var ports = false
 
+    @Option(name: .long, help: "Serve Modbus RTU on a pty instead; a symbolic link to it.")
+    var pty: String?
+
+    @OptionGroup var line: WireOptions
+
     @Option(name: .long, help: "A fault; may be given again. With --ports its unit is the device's number.", transform: FaultArgument.read)
     var fault: [FaultArgument] = []
 
     func validate() throws {
         let most = ports ? 480 : 247
         guard (1...most).contains(devices) else { throw ValidationError("--devices \(devices) is not 1 to \(most)") }
+        if ports, pty != nil { throw ValidationError("--ports and --pty exclude each other: a line has no ports") }
+        try line.check(line: pty != nil)
         if ports, port == 0 { throw ValidationError("--ports needs a first --port, so that the others can be known") }
         // A unit id is a byte: beyond it a device can only be meant by "all".
         if ports, devices > 255, fault.contains(where: { $0.text.unit != nil }) {
@@ -52,6 +61,13 @@ struct LoadCommand: AsyncParsableCommand {
 
     private func serve() async throws(SimulatorError) {
         let sites = sites()
+        if let pty, let site = sites.first {
+            let server = try RTUServer(site: site, link: pty, wire: line.wire)
+            defer { server.stop() }
+            say("listening rtu \(pty)")
+            say("ready devices=\(devices)")
+            return await StopSignal.wait()
+        }
         let server = try TCPServer(sites: sites, host: host, firstPort: port)
         defer { server.stop() }
         let first = ListenAddress.text(host, server.port)

@@ -29,6 +29,22 @@ struct ListenAddress: ExpressibleByArgument, CustomStringConvertible {
     static func text(_ host: String, _ port: UInt16) -> String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
+/// The time that a line takes where a pty takes none.
+struct WireOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: .init(
+            "Let the pty take the time of a real line: BAUD[,format=8N1][,turnaround=20ms]. Without it answers come at once.",
+            valueName: "baud"),
+        transform: readWire)
+    var wire: WireTime?
+
+    /// - Parameter line: whether there is a pty.
+    func check(line: Bool) throws {
+        guard wire == nil || line else { throw ValidationError("--wire is for a pty, and there is none; give it a name as well") }
+    }
+}
+
 /// A fault as `FaultText` reads it.
 struct FaultArgument {
     var text: FaultText
@@ -39,6 +55,15 @@ struct FaultArgument {
         } catch {
             throw ValidationError(error.text)
         }
+    }
+}
+
+/// Wire time as `WireTime` reads it.
+func readWire(_ argument: String) throws -> WireTime {
+    do throws(SimulatorError) {
+        return try WireTime(argument)
+    } catch {
+        throw ValidationError(error.text)
     }
 }
 

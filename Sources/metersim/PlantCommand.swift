@@ -20,6 +20,7 @@ struct PlantCommand: AsyncParsableCommand {
             EXAMPLES:
               metersim plant
               metersim plant --tcp 127.0.0.1:0 --rtu --link /tmp/line-1
+              metersim plant --link /tmp/line-1 --wire 9600
               metersim plant --speed 1440 --fault "unit=3,fault=exception,code=4,after=10s,for=20s"
             """)
 
@@ -33,6 +34,8 @@ struct PlantCommand: AsyncParsableCommand {
 
     @Option(name: .long, help: "Symbolic link to the pty; implies --rtu.")
     var link: String?
+
+    @OptionGroup var line: WireOptions
 
     @Option(name: .long, help: "What makes this factory differ from others.")
     var seed: UInt64 = 1
@@ -54,6 +57,7 @@ struct PlantCommand: AsyncParsableCommand {
     func validate() throws {
         guard Plant.speeds.contains(speed) else { throw ValidationError("--speed \(speed) is not 1 to 100000") }
         guard (0...244).contains(meters) else { throw ValidationError("--meters \(meters) is not 0 to 244") }
+        try line.check(line: rtu || link != nil)
     }
 
     func run() async throws {
@@ -69,11 +73,11 @@ struct PlantCommand: AsyncParsableCommand {
     }
 
     private func serve(_ site: Site, _ plant: Plant) async throws(SimulatorError) {
-        let line = rtu || link != nil
-        let address = tcp ?? (line ? nil : ListenAddress("127.0.0.1", 1502))
+        let hasLine = rtu || link != nil
+        let address = tcp ?? (hasLine ? nil : ListenAddress("127.0.0.1", 1502))
         let tcpServer: TCPServer? = if let address { try TCPServer(site: site, host: address.host, port: address.port) } else { nil }
         defer { tcpServer?.stop() }
-        let rtuServer: RTUServer? = line ? try RTUServer(site: site, link: link) : nil
+        let rtuServer: RTUServer? = hasLine ? try RTUServer(site: site, link: link, wire: line.wire) : nil
         defer { rtuServer?.stop() }
         if let tcpServer, let address { say("listening tcp \(ListenAddress.text(address.host, tcpServer.port))") }
         if let rtuServer { say("listening rtu \(link ?? rtuServer.path)") }

@@ -106,9 +106,12 @@ final class Factory {
 
     // MARK: The daemon
 
-    func startDaemon() async throws {
+    /// - Parameter wrapper: a program and its arguments that ends by running the words after them.
+    func startDaemon(through wrapper: [String] = []) async throws {
+        let words = wrapper.isEmpty ? ["meterd"] : wrapper + [Products.directory + "/meterd"]
         let child = try ChildProcess(
-            "meterd", ["--config", config], folder: try Factory.subfolder(folder, "meterd-\(Int.random(in: 0 ..< .max))"))
+            words[0], words.dropFirst() + ["--config", config],
+            folder: try Factory.subfolder(folder, "meterd-\(Int.random(in: 0 ..< .max))"))
         daemon = child
         _ = try await child.waitForLine { $0.contains("local API listens") }
     }

@@ -114,14 +114,6 @@ import Testing
         #expect(ReadFault.exception(4).quality == .deviceFault)
     }
 
-    @Test func clockStateIsAskedOnceASecondAtMost() async throws {
-        let time = ManualTime()
-        let devices = (1...20).map { ScriptedBus.device("d\($0)", UInt8($0), profile([point(0, 2)])) }
-        let begin = time.uptime()
-        _ = try await ScriptedBus.run(devices, polls: 200, time: time) { block, _, _ in ScriptedBus.zeros(block) }
-        #expect(Double(time.clockReads) <= (time.uptime() - begin).seconds + 2)
-    }
-
     @Test func busOverARealConnectionPollsItsDevices() async throws {
         let device = WireDevice { request, _ in [.send(request.tcp(request.goodPDU))] }
         try await withTCPDevice(device) { port in

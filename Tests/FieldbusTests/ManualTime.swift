@@ -3,23 +3,18 @@ import Metering
 
 /// A clock that moves by hand, and by itself only when somebody sleeps: a sleep ends at once and the time is its deadline.
 final class ManualTime: TimeSource {
-    private let state: Lock<(uptime: Int64, wallOffset: Int64, clockReads: Int)>
+    private let state: Lock<(uptime: Int64, wallOffset: Int64)>
 
     init(uptime: Uptime = Uptime(nanoseconds: 1_000_000_000), wallOffset: Duration = .seconds(1_700_000_000)) {
-        state = Lock((uptime.nanoseconds, wallOffset.nanoseconds, 0))
+        state = Lock((uptime.nanoseconds, wallOffset.nanoseconds))
     }
-
-    var clockReads: Int { state.withLock { $0.clockReads } }
 
     func advance(by duration: Duration) { state.withLock { $0.uptime += duration.nanoseconds } }
     func stepWall(by duration: Duration) { state.withLock { $0.wallOffset += duration.nanoseconds } }
 
     func uptime() -> Uptime { Uptime(nanoseconds: state.withLock { $0.uptime }) }
     func wall() -> Timestamp { Timestamp(milliseconds: state.withLock { ($0.uptime + $0.wallOffset) / 1_000_000 }) }
-    func clockState() -> ClockState {
-        state.withLock { $0.clockReads += 1 }
-        return ClockState(quality: .synchronized, maxErrorMilliseconds: 1)
-    }
+    func clockState() -> ClockState { ClockState(quality: .synchronized, maxErrorMilliseconds: 1) }
     func sleep(until deadline: Uptime) async throws {
         try Task.checkCancellation()
         state.withLock { $0.uptime = max($0.uptime, deadline.nanoseconds) }

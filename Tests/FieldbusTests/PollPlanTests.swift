@@ -52,7 +52,7 @@ private struct Rehearsal {
         #expect(run.visits.filter { $0.classes.contains(.live) }.count == 200)
         #expect(run.visits.filter { $0.classes.contains(.slow) }.count == 3)
         #expect(run.visits.filter { $0.classes.contains(.once) }.count == 1)
-        #expect(run.plan.skipped(of: 0) == 0)
+        #expect(run.plan.slots(of: 0).skipped == 0)
     }
 
     @Test func slotsAreMultiplesOfThePeriodOnTheWallClock() {
@@ -70,8 +70,28 @@ private struct Rehearsal {
             let times = run.visits.filter { $0.device == device }.map(\.at)
             #expect((98...102).contains(times.count))
             for (a, b) in zip(times, times.dropFirst()) { #expect(b - a < .seconds(4.1)) }
-            #expect((190...205).contains(run.plan.skipped(of: device)))
+            #expect((190...205).contains(run.plan.slots(of: device).skipped))
         }
+    }
+
+    /// 9600 8N1, 20 registers each, 20 ms turnaround: 82.5 ms a visit, 1.08 s a visit to the silent one.
+    @Test func thirtyMetersOnALineKeepTheirPeriodWhenOneIsSilent() {
+        var run = Rehearsal(Array(repeating: [.live: .seconds(5)], count: 30))
+        let visits = (0..<30).map { $0 == 16 ? Duration.milliseconds(1080) : .microseconds(82_500) }
+        run.run(for: .seconds(900), visits: visits) { $0 == 16 ? .silent : .answered }
+        #expect(run.plan.state(of: 16) == .offline)
+        for device in 0..<30 where device != 16 {
+            #expect(run.plan.slots(of: device).skipped == 0)
+            #expect(run.visits.filter { $0.device == device }.count == 180)
+        }
+    }
+
+    @Test func slotsServedLateAreCounted() {
+        // The first takes 600 ms: the second begins so long after it was due, each second.
+        var run = Rehearsal([[.live: .seconds(1)], [.live: .seconds(1)]])
+        run.run(for: .seconds(60), visits: [.milliseconds(600), .milliseconds(300)])
+        #expect(run.plan.slots(of: 0) == SlotCount(served: 60, late: 0, skipped: 0))
+        #expect(run.plan.slots(of: 1) == SlotCount(served: 60, late: 60, skipped: 0))
     }
 
     @Test func slowClassOfABusyLineIsServedToo() {
@@ -102,7 +122,7 @@ private struct Rehearsal {
         #expect(gaps.max().map { $0 > 299 && $0 < 302 } == true)
         #expect(run.probes.count < 50)
         #expect(run.visits.filter { $0.device == 1 }.count == 3600)
-        #expect(run.plan.skipped(of: 1) == 0)
+        #expect(run.plan.slots(of: 1).skipped == 0)
     }
 
     @Test func oneAnswerBringsADeviceBackAndEverythingIsRead() {

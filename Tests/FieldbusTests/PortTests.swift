@@ -31,6 +31,24 @@ import Testing
         #expect(device.requests.count == 3)
     }
 
+    /// A pty has neither an RTS wire nor a driver that switches RS-485.
+    @Test(arguments: [LineDirection.driver, .rts(isHigh: true, delay: nil), .rts(isHigh: false, delay: .microseconds(200))])
+    func aPortThatCannotSwitchTheLineIsRefusedWithTheCure(_ direction: LineDirection) async throws {
+        let device = WireDevice { request, _ in [.send(request.rtu(request.goodPDU))] }
+        try await withPtyDevice(device) { path in
+            let reader = Self.reader(path, SerialFormat(baud: 115_200, direction: direction))
+            let visit = await reader.read([Self.block], unit: 7)
+            #expect(visit.answers[0].outcome == .fault(.noConnection) && visit.requests == 0)
+            #expect(reader.lastError?.code == .directionRefused)
+            #expect(reader.lastError?.sentence.hasPrefix("\(path): its driver ") == true)
+            #expect(reader.lastError?.sentence.contains("leave rs485 out") == true)
+            // The port was let go.
+            let plain = Self.reader(path)
+            #expect(await plain.read([Self.block], unit: 7).answers[0].outcome == Self.words)
+            await plain.close()
+        }
+    }
+
     /// The name stays, as in /dev/serial/by-id; what it leads to is another device file.
     @Test func adapterThatIsPulledAndComesBackAsAnotherIsReadWithoutARestart() async throws {
         let site = Site(plant: Plant(seed: 7, epoch: Timestamp(milliseconds: 1_795_478_400_000)))

@@ -91,22 +91,29 @@ import Testing
         #expect(visits[1].answers[0].outcome == .words(Self.words))
     }
 
+    @Test func aReplyInPiecesIsOneReply() async throws {
+        let device = WireDevice { request, _ in request.tcp(request.goodPDU).flatMap { [.send([$0]), .pause(milliseconds: 1)] } }
+        let visits = try await ask(times: 2, timeout: .seconds(30), device: device).visits
+        #expect(visits.map { $0.answers[0].outcome } == [.words(Self.words), .words(Self.words)])
+    }
+
     @Test func drippingDeviceCannotStretchTheTimeout() async throws {
+        // It would take 15 s, each byte far within the timeout.
         let device = WireDevice { request, _ in request.tcp(request.goodPDU).flatMap { [.send([$0]), .pause(milliseconds: 60)] } }
-        let visits = try await ask(device: device).visits
+        let visits = try await ask([Block(.holding, 0, count: 125)], device: device).visits
         #expect(visits[0].answers[0].outcome == .fault(.timeout))
     }
 
     @Test func lateReplyNeverReachesTheNextRequest() async throws {
         let device = WireDevice { request, index in
-            (index == 0 ? [.pause(milliseconds: 450)] : []) + [.send(request.tcp(request.goodPDU))]
+            (index == 0 ? [.pause(milliseconds: 2_000)] : []) + [.send(request.tcp(request.goodPDU))]
         }
         let outcomes = try await withTCPDevice(device) { port in
             let reader = TCPReader(name: "test", host: "127.0.0.1", port: port, timeout: .milliseconds(300), time: SystemTime())
             let first = await reader.read([Block(.holding, 1, count: 1)], unit: 7)
             // The fake serves one connection after the other, so it may need the pause's rest before it hears us.
             var second = await reader.read([Block(.holding, 2, count: 1)], unit: 7)
-            for _ in 0..<5 where second.answers[0].outcome == .fault(.timeout) {
+            for _ in 0..<50 where second.answers[0].outcome == .fault(.timeout) {
                 second = await reader.read([Block(.holding, 2, count: 1)], unit: 7)
             }
             await reader.close()

@@ -233,4 +233,44 @@ import Uplink
         let text = Self.plant.replacing("serial:///dev/ttyUSB0", with: url)
         #expect(problems(text).contains { $0.contains("is no bus address") }, "\(url)")
     }
+
+    @Test func aWordOrderOfOneDeviceIsPartOfWhatDecodesItsHistory() throws {
+        let text = Self.plant.replacing("slow = \"off\"", with: "slow = \"off\"\nword_order = \"CDAB\"")
+        let device = try load(text).devices[0]
+        let plain = try load(Self.plant).devices[0]
+        #expect(device.profile.points.first?.order == .cdab && plain.profile.points.first?.order == .abcd)
+        #expect(device.catalogEntry.canonicalText != plain.catalogEntry.canonicalText)
+        // What is stored with the polls decodes them so.
+        #expect(try Profile(toml: device.catalogEntry.profileText, file: "stored.toml").points == device.profile.points)
+        #expect(problems(text.replacing("CDAB", with: "CDBA")).first?.contains("\"CDBA\" is none of ABCD, CDAB, BADC, DCBA") == true)
+        // A profile that says it itself.
+        let own = TextFile.content("\(Products.repository)/profiles/eastron-sdm630.toml")
+        try TextFile.write("word_order = \"DCBA\"\n" + own, to: folder + "/eastron-sdm630.toml")
+        let both = text.replacing("[\"", with: "[\"\(folder)\", \"")
+        #expect(problems(both).contains { $0.contains("word_order: does not go with profile \"eastron-sdm630\"") }, "\(problems(both))")
+    }
+
+    @Test func aLineSaysWhoTurnsItsDirection() throws {
+        func direction(_ keys: String) throws -> LineDirection? {
+            let text = Self.plant.replacing("format = \"8E1\"", with: "format = \"8E1\"\n\(keys)")
+            guard case .serial(_, let line) = try load(text).buses[0].address else { return nil }
+            return line.direction
+        }
+        #expect(try direction("") == .automatic)
+        #expect(try direction("rs485 = \"off\"") == .automatic)
+        #expect(try direction("rs485 = \"driver\"") == .driver)
+        #expect(try direction("rs485 = \"rts\"") == .rts(isHigh: true, delay: nil))
+        #expect(
+            try direction("rs485 = \"rts-inverted\"\nrts_delay = \"200us\"") == .rts(isHigh: false, delay: .microseconds(200)))
+        let cases = [
+            ("format = \"8E1\"", "rs485 = \"yes\"", "is none of off, driver, rts, rts-inverted"),
+            ("format = \"8E1\"", "rts_delay = \"1ms\"", "belongs to rs485"),
+            ("format = \"8E1\"", "rs485 = \"rts\"\nrts_delay = \"1s\"", "1s is outside 0ms ... 100ms"),
+            ("timeout = \"500ms\"", "rs485 = \"rts\"", "belongs to serial lines"),
+        ]
+        for (place, keys, text) in cases {
+            let found = problems(Self.plant.replacing(place, with: "\(place)\n\(keys)"))
+            #expect(found.contains { $0.contains(text) }, "\(keys): \(found)")
+        }
+    }
 }

@@ -68,8 +68,10 @@ import Testing
     /// The page of section 5 has the keys of all tables, and of outputs those of HTTP.
     @Test func everyKeyIsInTheManual() throws {
         for (kind, keys) in try Self.asked() where ["gateway", "journal", "api", "bus", "device", "http"].contains(kind) {
-            for key in keys { let isTold = Self.manual.contains("Cm \(key)\n") || Self.manual.contains("Cm \(key) ")
-                #expect(isTold, "docs/man/meterd.toml.5 does not tell of \(kind) \(key)") }
+            for key in keys {
+                let isTold = Self.manual.contains("Cm \(key)\n") || Self.manual.contains("Cm \(key) ")
+                #expect(isTold, "docs/man/meterd.toml.5 does not tell of \(kind) \(key)")
+            }
         }
     }
 }

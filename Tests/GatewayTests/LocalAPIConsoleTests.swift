@@ -171,7 +171,8 @@ import Testing
         let bad = ConfigurationVerdict(file: "m.toml", problems: ["m.toml:1:1: prot: unknown key; did you mean \"port\"?"])
         #expect(
             String(decoding: bad.json, as: UTF8.self)
-                == #"{"valid":false,"file":"m.toml","problems":["m.toml:1:1: prot: unknown key; did you mean \"port\"?"]}"#)
+                == #"{"valid":false,"file":"m.toml","problems":["m.toml:1:1: prot: unknown key; did you mean \"port\"?"],"buses":[],"warnings":[]}"#
+        )
     }
 
     private func withoutColour(_ line: String) -> String {

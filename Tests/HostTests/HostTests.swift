@@ -1,3 +1,4 @@
+import Glibc
 import Host
 import Metering
 import Testing
@@ -47,6 +48,30 @@ import Testing
     }
 }
 
+/// Two connected sockets, closed in the end.
+private final class SocketPair: Sendable {
+    let here: Int32
+    private let there: Int32
+
+    init() {
+        var ends: [Int32] = [-1, -1]
+        socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)
+        (here, there) = (ends[0], ends[1])
+    }
+
+    deinit {
+        close(here)
+        close(there)
+    }
+
+    func write() { _ = send(there, "x", 1, Int32(MSG_NOSIGNAL)) }
+
+    func read() -> Int {
+        var byte: UInt8 = 0
+        return recv(here, &byte, 1, Int32(MSG_DONTWAIT))
+    }
+}
+
 @Suite struct ThreadSleepTests {
     @Test func tasksThatPreferTheThreadRunAndSleepOnIt() async throws {
         let thread = ThreadExecutor(name: "sleeper")
@@ -77,6 +102,34 @@ import Testing
         thread.stop()
     }
 
+    @Test(.timeLimit(.minutes(1))) func whoWaitsForASocketIsWokenByItOrByTheTime() async throws {
+        let thread = ThreadExecutor(name: "sockets", watchesSockets: true)
+        let pairs = (0..<100).map { _ in SocketPair() }
+        await withTaskGroup(of: Bool.self) { group in
+            for (index, pair) in pairs.enumerated() {
+                group.addTask(executorPreference: thread.tasks) {
+                    // Twice: a watch is for one event.
+                    var isWell = true
+                    for round in 0..<2 {
+                        if index % 2 == 0 { pair.write() }
+                        let isReady = await thread.ready(pair.here, for: .toRead, within: index % 2 == 0 ? .seconds(30) : .milliseconds(5))
+                        isWell = isWell && isReady == (index % 2 == 0) && (!isReady || pair.read() == 1)
+                        // A job from another thread is heard while this one waits for sockets.
+                        if round == 0 { await Task { @MainActor in }.value }
+                    }
+                    return isWell
+                }
+            }
+            for await isWell in group { #expect(isWell) }
+        }
+        let last = pairs[0]
+        async let stopped = thread.ready(last.here, for: .toRead, within: .seconds(3600))
+        async let written = thread.ready(pairs[1].here, for: .toWrite, within: .seconds(3600))
+        #expect(await written)
+        thread.stop()
+        #expect(await stopped == false)
+    }
+
     @Test(.timeLimit(.minutes(1))) func cancellingOrStoppingEndsEverySleep() async throws {
         let thread = ThreadExecutor(name: "sleeper")
         let far = SystemTime().uptime() + .seconds(3600)
@@ -94,6 +147,19 @@ import Testing
 }
 
 @Suite struct SystemTimeTests {
+    @Test func theKernelIsAskedForItsClockOnceASecondHoweverManyPollsAsk() {
+        let memory = ClockMemory()
+        var asked = 0
+        for poll in 0..<300 {
+            let state = memory.state(at: Uptime(nanoseconds: Int64(poll) * 10_000_000)) {
+                asked += 1
+                return ClockState(quality: .synchronized, maxErrorMilliseconds: asked)
+            }
+            #expect(state.maxErrorMilliseconds == poll / 100 + 1)
+        }
+        #expect(asked == 3)
+    }
+
     @Test func theClocksMoveForwardAndTheKernelSaysWhatItKnows() async throws {
         let time = SystemTime()
         let start = time.uptime()

@@ -62,7 +62,7 @@ func withGateway(
     let (listening, listens) = AsyncStream.makeStream(of: Void.self)
     let socket = "\(directory)/api.sock"
     let server = LocalAPIServer(
-        view: view, configuration: configuration, logLevel: logLevel, socket: socket, group: nil,
+        view: view, field: FieldDesk { [] }, configuration: configuration, logLevel: logLevel, socket: socket, group: nil,
         eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
         time: SystemTime(), logger: logger,
         onListening: { listens.yield() })

@@ -84,6 +84,10 @@ import Testing
             let devices = try await meterctl(["devices", "--socket", socket])
             #expect(devices.status == 0)
             #expect(devices.output.hasPrefix("DEVICE  STATE"))
+            let one = try await meterctl(["devices", "main", "--socket", socket])
+            #expect(one.status == 0)
+            #expect(one.output.hasPrefix("DEVICE  STATE"))
+            #expect(one.output.contains("energy_active_import  9007199254740993  Wh"))
             #expect(!devices.output.contains("\u{1B}"))
             #expect(try await meterctl(["devices", "-q", "--socket", socket]).output == "main\n")
             #expect(try await meterctl(["outputs", "-q", "--socket", socket]).output == "park\n")
@@ -92,7 +96,7 @@ import Testing
 
     @Test func anEmptyListIsEmptyOutput() async throws {
         try await withGateway(CannedGateway(isEmpty: true)) { socket in
-            for list in ["devices", "outputs"] {
+            for list in ["devices", "outputs", "buses"] {
                 let quiet = try await meterctl([list, "-q", "--socket", socket])
                 #expect(quiet.status == 0 && quiet.output.isEmpty && quiet.error.isEmpty)
                 let loud = try await meterctl([list, "--socket", socket])
@@ -108,6 +112,10 @@ import Testing
             #expect(run.status == 1)
             #expect(run.output.isEmpty)
             #expect(run.error == "meterctl: no device is called \"mian\"; did you mean \"main\"? (meterctl devices lists them)\n")
+            #expect(try await meterctl(["devices", "mian", "--socket", socket]).error == run.error)
+            let bus = try await meterctl(["buses", "line-9", "--socket", socket])
+            #expect(bus.status == 1)
+            #expect(bus.error.hasPrefix("meterctl: no bus is called \"line-9\""))
         }
     }
 

@@ -42,8 +42,10 @@ import Testing
         SUBCOMMANDS:
           status                  Show whether all is well: health, problems, clock,
                                   journal, buses, devices, outputs.
+          buses                   Show how busy each bus is, against what the config
+                                  asks of it.
           devices                 List the meters, inverters and sensors, and whether
-                                  they answer.
+                                  they answer; show how one of them is asked.
           readings                Show the newest reading of every point.
           outputs                 List where readings are handed on and how far each
                                   output has come; pause, resume or rewind one.
@@ -53,12 +55,6 @@ import Testing
                                   export it.
           config                  Look at the daemon's configuration.
           reload                  Have the daemon read its config again and apply it.
-          doctor                  Look at all that meterd stands on, and say what is
-                                  wrong and how to mend it.
-          support-bundle          Put what a helper needs into one file: state, config,
-                                  log, doctor; no readings, no secrets.
-          log-level               Show the least level that the daemon logs, or set it
-                                  until the next start.
           read                    Read registers through the running daemon, and show
                                   what they may mean.
           scan                    Look for devices on a bus, unit by unit, while the
@@ -75,55 +71,74 @@ import Testing
         OVERVIEW: Show whether all is well: health, problems, clock, journal, buses,
         devices, outputs.
 
-        With --watch it is drawn anew every second on a terminal; elsewhere each second
-        gives a block, or with --json a line.
-
         Exits 0 when the health is ok or degraded, 1 when it is failed, 69 when the
         daemon is not reachable.
 
-        USAGE: meterctl status [--json] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
+        USAGE: meterctl status [--json] [--socket <path>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
-          --watch                 Go on until interrupted, every second.
-          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
-          --host <host:port>      Ask over TCP, where [api] listen allows it:
-                                  127.0.0.1:8471.
-          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
         Example:
           meterctl status --json
         """,
-        "devices": """
-        OVERVIEW: List the meters, inverters and sensors, and whether they answer.
+        "buses": """
+        OVERVIEW: Show how busy each bus is, against what the config asks of it.
 
-        With --watch the table is drawn anew every second on a terminal; elsewhere each
-        second gives a block, or with --json a line.
+        BUSY is the measured share of the last minute in which a request was in flight,
+        EXPECTED what the periods ask for by the formula (20 ms turnaround on a line, 5
+        ms a round trip on a network): above 100 % polls are skipped. LATE are polls
+        that began more than half a period after they were due, SKIPPED those that went
+        by. With a name the devices of that bus follow.
 
-        USAGE: meterctl devices [--json] [--quiet] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
+        USAGE: meterctl buses [<bus>] [--json] [--quiet] [--socket <path>]
+
+        ARGUMENTS:
+          <bus>                   This bus only, with its devices.
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
           -q, --quiet             Print names only, one a line; nothing when there are
                                   none.
-          --watch                 Go on until interrupted, every second.
-          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
-          --host <host:port>      Ask over TCP, where [api] listen allows it:
-                                  127.0.0.1:8471.
-          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
         Example:
-          meterctl devices
+          meterctl buses line-1
+        """,
+        "devices": """
+        OVERVIEW: List the meters, inverters and sensors, and whether they answer; show
+        how one of them is asked.
+
+        With a name: the requests it is asked as they are now, what was learned of it
+        (registers it refuses or leaves unanswered), how fast it answers and how long
+        it is waited for, and its points.
+
+        USAGE: meterctl devices [<device>] [--json] [--quiet] [--socket <path>]
+
+        ARGUMENTS:
+          <device>                Show this device, in full.
+
+        OPTIONS:
+          --json                  Print the daemon's answer as JSON (see
+                                  docs/local-api.md).
+          -q, --quiet             Print names only, one a line; nothing when there are
+                                  none.
+          --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
+                                  else /run/meterd/meterd.sock).
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl devices main
         """,
         "readings": """
         OVERVIEW: Show the newest reading of every point.
@@ -132,21 +147,18 @@ import Testing
         new reading is printed as a line: time, device, quantity, value, unit, quality.
         With --watch --json each second gives one JSON object on a line.
 
-        USAGE: meterctl readings [<device>] [--json] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
+        USAGE: meterctl readings [<device>] [--watch] [--count <n>] [--json] [--socket <path>]
 
         ARGUMENTS:
           <device>                Show this device only.
 
         OPTIONS:
-          --json                  Print the daemon's answer as JSON (see
-                                  docs/local-api.md).
           --watch                 Go on until interrupted, every second.
           --count <n>             With --watch: stop after so many rounds.
+          --json                  Print the daemon's answer as JSON (see
+                                  docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
-          --host <host:port>      Ask over TCP, where [api] listen allows it:
-                                  127.0.0.1:8471.
-          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -161,10 +173,7 @@ import Testing
         rewind hands on again what was read since a time or from a seq on; an output is
         never set ahead.
 
-        With --watch the table is drawn anew every second on a terminal; elsewhere each
-        second gives a block, or with --json a line.
-
-        USAGE: meterctl outputs [<output>] [<action>] [--to-seq <seq>] [--to-time <time>] [--json] [--quiet] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
+        USAGE: meterctl outputs [<output>] [<action>] [--to-seq <seq>] [--to-time <time>] [--json] [--quiet] [--socket <path>]
 
         ARGUMENTS:
           <output>                This output only.
@@ -179,13 +188,8 @@ import Testing
                                   docs/local-api.md).
           -q, --quiet             Print names only, one a line; nothing when there are
                                   none.
-          --watch                 Go on until interrupted, every second.
-          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
-          --host <host:port>      Ask over TCP, where [api] listen allows it:
-                                  127.0.0.1:8471.
-          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -220,7 +224,7 @@ import Testing
         "dead-letters list": """
         OVERVIEW: List an output's dead letters, oldest first.
 
-        USAGE: meterctl dead-letters list <output> [--from <seq>] [--limit <n>] [--json] [--quiet] [--socket <path>] [--host <host:port>] [--token-file <file>]
+        USAGE: meterctl dead-letters list <output> [--from <seq>] [--limit <n>] [--json] [--quiet] [--socket <path>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -234,9 +238,6 @@ import Testing
                                   none.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
-          --host <host:port>      Ask over TCP, where [api] listen allows it:
-                                  127.0.0.1:8471.
-          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -246,7 +247,7 @@ import Testing
         "dead-letters show": """
         OVERVIEW: Show one dead letter with its record and the receiver's whole answer.
 
-        USAGE: meterctl dead-letters show <output> <seq> [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
+        USAGE: meterctl dead-letters show <output> <seq> [--json] [--socket <path>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -257,9 +258,6 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
-          --host <host:port>      Ask over TCP, where [api] listen allows it:
-                                  127.0.0.1:8471.
-          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -273,7 +271,7 @@ import Testing
         had. One that is accepted is no dead letter any more; one that is refused again
         stays, with the new answer.
 
-        USAGE: meterctl dead-letters replay <output> [<seq> ...] [--all] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
+        USAGE: meterctl dead-letters replay <output> [<seq> ...] [--all] [--json] [--socket <path>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -285,9 +283,6 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
-          --host <host:port>      Ask over TCP, where [api] listen allows it:
-                                  127.0.0.1:8471.
-          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -300,7 +295,7 @@ import Testing
         The polls stay in the journal as long as its retention keeps them; this output
         does not hand them on any more.
 
-        USAGE: meterctl dead-letters drop <output> [<seq> ...] [--all] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
+        USAGE: meterctl dead-letters drop <output> [<seq> ...] [--all] [--json] [--socket <path>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -312,9 +307,6 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
-          --host <host:port>      Ask over TCP, where [api] listen allows it:
-                                  127.0.0.1:8471.
-          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -343,16 +335,13 @@ import Testing
         "journal show": """
         OVERVIEW: Show the range of seqs and times, the size, and each loss.
 
-        USAGE: meterctl journal show [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
+        USAGE: meterctl journal show [--json] [--socket <path>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
-          --host <host:port>      Ask over TCP, where [api] listen allows it:
-                                  127.0.0.1:8471.
-          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -366,7 +355,7 @@ import Testing
         docs/storage.md says what is in them. A file is only put in place when it is
         whole.
 
-        USAGE: meterctl journal export [--format <format>] [--device <name> ...] [--from <time>] [--to <time>] [--output <file>] [--socket <path>] [--host <host:port>] [--token-file <file>]
+        USAGE: meterctl journal export [--format <format>] [--device <name> ...] [--from <time>] [--to <time>] [--output <file>] [--socket <path>]
 
         OPTIONS:
           --format <format>       csv or jsonl. (values: csv, jsonl; default: csv)
@@ -377,9 +366,6 @@ import Testing
           -o, --output <file>     The file to write; standard output without it.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
-          --host <host:port>      Ask over TCP, where [api] listen allows it:
-                                  127.0.0.1:8471.
-          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -397,10 +383,6 @@ import Testing
 
         SUBCOMMANDS:
           check                   Check a configuration file without starting anything.
-          show                    Show the whole configuration, with the origin of each
-                                  value.
-          diff                    Show how the config files differ from what the
-                                  running daemon has in force.
 
           See 'meterctl help config <subcommand>' for detailed help.
 
@@ -414,16 +396,13 @@ import Testing
         and started, and no reading is lost. A file that is not valid changes nothing:
         every problem is printed and the exit status is 65.
 
-        USAGE: meterctl reload [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
+        USAGE: meterctl reload [--json] [--socket <path>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
-          --host <host:port>      Ask over TCP, where [api] listen allows it:
-                                  127.0.0.1:8471.
-          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -437,6 +416,10 @@ import Testing
         mend it. Exits 0 when the file is valid, 65 when it is not. The daemon need not
         run.
 
+        Of a valid file the load of each bus is shown: requests and bytes a second, how
+        long one round takes, the share of the time. Periods that cannot be met are
+        warnings, each with one that can.
+
         USAGE: meterctl config check [<file>] [--json]
 
         ARGUMENTS:
@@ -444,7 +427,7 @@ import Testing
 
         OPTIONS:
           --json                  Print the verdict as JSON:
-                                  {"valid":...,"file":...,"problems":[...]}.
+                                  {"valid":...,"file":...,"problems":[...],"buses":[...],"warnings":[...]}.
           --version               Show the version.
           -h, --help              Show help information.
 

@@ -37,6 +37,50 @@ enum ShippedProfiles {
         }
     }
 
+    /// 230.4 V as float32 is 4366 6666; the device was set to send the low word first. A 16-bit register and a text stay as they are.
+    @Test(arguments: [WordOrder.cdab, .badc, .dcba]) func anotherWordOrderHoldsForNumbersOfMoreThanOneRegister(_ order: WordOrder) throws {
+        let text = """
+            profile = "x"
+            version = 1
+            vendor = "ACME"
+            models = ["A"]
+            source = "manual"
+            [defaults]
+            table = "input"
+            type = "float32"
+            [[point]]
+            quantity = "voltage_l1"
+            address = 0
+            unit = "V"
+            [[point]]
+            quantity = "frequency"
+            address = 2
+            type = "uint16"
+            unit = "Hz"
+            scale = 0.1
+            [[point]]
+            quantity = "device_serial"
+            address = 3
+            type = "string"
+            length = 2
+            class = "once"
+            [[example]]
+            quantity = "voltage_l1"
+            words = "4366 6666"
+            value = 230.4
+            """
+        let own = try Profile(toml: text, file: "x.toml")
+        let other = try Profile(toml: Profile.text(text, ordered: order), file: "x.toml")
+        #expect(other == own.ordered(order))
+        #expect(other.examples.isEmpty && !own.examples.isEmpty)
+        let number: [UInt16] = order == .cdab ? [0x6666, 0x4366] : order == .badc ? [0x6643, 0x6666] : [0x6666, 0x6643]
+        let answers = [BlockAnswer(block: Block(.input, 0, count: 5), outcome: .words(number + [500, 0x4142, 0x4344]))]
+        let values = ReadingDecoder(profile: other).decode(answers).map(\.value)
+        #expect(values == [ExactDecimal("230.4").map(Value.number), .number(ExactDecimal(50)), .text("ABCD")])
+        let wrong = ReadingDecoder(profile: own).decode(answers).first?.value
+        #expect(wrong != values.first)
+    }
+
     @Test func everyProblemIsNamedAtOnceWithItsPlaceAndItsCure() throws {
         let text = """
             profile = "x"

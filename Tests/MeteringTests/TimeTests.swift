@@ -41,5 +41,7 @@ import Testing
         for bad in ["", "5", "5MB", "-1B", "9223372036854775807GiB"] { #expect(Measures.size(bad) == nil, "\(bad)") }
         #expect(Measures.text(.seconds(90)) == "90s")
         #expect(Measures.text(.milliseconds(1500)) == "1500ms")
+        #expect(Measures.duration("200us") == .microseconds(200))
+        #expect(Measures.text(.microseconds(1200)) == "1200us")
     }
 }

@@ -46,6 +46,23 @@ import Testing
         #expect(throws: SimulatorError.self) { try SinkMode(text) }
     }
 
+    @Test func wireTimeIsReadAsALinesFormatIsWritten() throws {
+        #expect(try WireTime("9600") == WireTime())
+        #expect(
+            try WireTime("19200,format=8e1,turnaround=5ms") == WireTime(baud: 19_200, bitsPerCharacter: 11, turnaround: .milliseconds(5)))
+        #expect(try WireTime("1200,format=7O2").bitsPerCharacter == 11)
+    }
+
+    @Test(arguments: [
+        ("", "is not key=value"), ("format=8N1", "no baud rate"), ("fast", "is not 300 to 4000000"), ("9600,format=9N1", "format=9N1"),
+        ("9600,turnaround=soon", "is not a duration"), ("9600,parity=even", "means nothing here"),
+    ])
+    func wrongWireTimesAreToldInASentence(text: String, part: String) {
+        let error = #expect(throws: SimulatorError.self) { try WireTime(text) }
+        #expect(error?.text.contains(part) == true, "\(error?.text ?? "")")
+        #expect(error?.code == .usage)
+    }
+
     @Test func crcIsTheOneOfModbus() {
         #expect(Framing.crc16("123456789".utf8) == 0x4B37)
     }

@@ -7,6 +7,8 @@ package struct DeviceFinding: Hashable, Sendable {
     package var isPresent: Bool
     package var sunSpecBase: UInt16?
     package var sunSpecModels: [SunSpecWalk.Model] = []
+    /// Those of the models that nothing here knows; `profile = "sunspec"` steps over them.
+    package var sunSpecUnknown: [SunSpecWalk.Model] = []
     package var sunSpecIdentity: SunSpecIdentity?
     /// The profiles whose every check holds, the one with the most checks first.
     package var fitting: [Profile] = []
@@ -22,11 +24,18 @@ package struct DeviceSearch {
     static let presence = Block(.holding, 0, count: 1)
 
     private let profiles: () -> [Profile]
+    private let bases: [UInt16]
     private let ask: (Block) async throws(GuestError) -> Visit
 
-    /// - Parameter profiles: those with identity checks take part. Looked up once the unit has answered: most units of a scan do not.
-    package init(profiles: @autoclosure @escaping () -> [Profile], ask: @escaping (Block) async throws(GuestError) -> Visit) {
+    /// - Parameters:
+    ///   - profiles: those with identity checks take part. Looked up once the unit has answered: most units of a scan do not.
+    ///   - bases: where a SunSpec map may begin.
+    package init(
+        profiles: @autoclosure @escaping () -> [Profile], bases: [UInt16] = SunSpecWalk.bases,
+        ask: @escaping (Block) async throws(GuestError) -> Visit
+    ) {
         self.profiles = profiles
+        self.bases = bases
         self.ask = ask
     }
 
@@ -51,10 +60,11 @@ package struct DeviceSearch {
     }
 
     private func walk(_ finding: inout DeviceFinding) async throws(GuestError) {
-        var walk = SunSpecWalk()
+        var walk = SunSpecWalk(bases: bases)
         while let block = walk.next { walk.take(try await outcome(block, &finding)) }
         finding.sunSpecBase = walk.base
         finding.sunSpecModels = walk.models
+        finding.sunSpecUnknown = walk.base.map { SunSpecChain(base: $0, models: walk.models).unknown } ?? []
         guard let common = walk.models.first, let block = SunSpecIdentity.block(of: common) else { return }
         if case .words(let words) = try await outcome(block, &finding) { finding.sunSpecIdentity = SunSpecIdentity(words) }
     }

@@ -10,16 +10,12 @@ import Metering
 /// - Source: SunSpec Device Information Model Specification V1.1, "Device Discovery"; base addresses in the order of the reference client.
 package struct SunSpecWalk: Hashable, Sendable {
     package static let bases: [UInt16] = [40_000, 0, 50_000]
+    /// The marker and one end marker must fit behind it.
+    package static let lastBase = 65_532
     package static let modelLimit = 64
     static let marker: [UInt16] = [0x5375, 0x6E53]
 
-    package struct Model: Hashable, Sendable {
-        package var id: UInt16
-        /// Address of the register that holds the id.
-        package var address: UInt16
-        /// Registers after id and length.
-        package var length: UInt16
-    }
+    package typealias Model = SunSpecModel
 
     package enum Ending: Hashable, Sendable {
         /// No marker at any base.
@@ -104,30 +100,5 @@ package struct SunSpecWalk: Hashable, Sendable {
         guard models.count < SunSpecWalk.modelLimit else { return .ended(.broken("more than \(SunSpecWalk.modelLimit) models")) }
         guard address < 65_535 else { return .ended(.broken("the models run past address 65535")) }
         return .identifier(at: UInt16(address))
-    }
-}
-
-/// Who a device is, by its SunSpec common model.
-package struct SunSpecIdentity: Hashable, Sendable {
-    package var manufacturer: String
-    package var model: String
-    package var version: String?
-    package var serial: String?
-
-    /// The block that holds it; nil for a model that is no common model or too short.
-    package static func block(of model: SunSpecWalk.Model) -> Block? {
-        guard model.id == 1, model.length >= 64, Int(model.address) + 66 <= 65_536 else { return nil }
-        return Block(.holding, model.address + 2, count: 64)
-    }
-
-    /// - Parameter words: of `block(of:)`: manufacturer (16), model (16), options (8), version (8), serial number (16).
-    package init?(_ words: [UInt16]) {
-        guard words.count == 64 else { return nil }
-        func text(_ range: Range<Int>) -> String? { RegisterText.text(words[range]) }
-        guard let manufacturer = text(0..<16), let model = text(16..<32) else { return nil }
-        self.manufacturer = manufacturer
-        self.model = model
-        version = text(40..<48)
-        serial = text(48..<64)
     }
 }

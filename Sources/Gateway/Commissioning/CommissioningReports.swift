@@ -105,6 +105,13 @@ package struct IdentifyReport: Hashable, Sendable, Decodable {
         package var version: String?
         package var serial: String?
         package var models: [Int]
+        /// Those of them that meterd does not know and steps over, with their lengths in registers.
+        package var unknown: [Unknown]?
+
+        package struct Unknown: Hashable, Sendable, Decodable {
+            package var model: Int
+            package var length: Int
+        }
     }
 
     package struct Fit: Hashable, Sendable, Decodable {
@@ -134,9 +141,14 @@ package struct IdentifyReport: Hashable, Sendable, Decodable {
             SunSpec(
                 base: Int(base), manufacturer: finding.sunSpecIdentity?.manufacturer, model: finding.sunSpecIdentity?.model,
                 version: finding.sunSpecIdentity?.version, serial: finding.sunSpecIdentity?.serial,
-                models: finding.sunSpecModels.map { Int($0.id) })
+                models: finding.sunSpecModels.map { Int($0.id) },
+                unknown: finding.sunSpecUnknown.map { SunSpec.Unknown(model: Int($0.id), length: Int($0.length)) })
         }
         profiles = finding.fitting.map { Fit(profile: $0.name, vendor: $0.vendor, models: $0.models) }
+        if let sunSpec, finding.sunSpecModels.count > finding.sunSpecUnknown.count {
+            profiles.append(
+                Fit(profile: SunSpecProfile.name, vendor: sunSpec.manufacturer ?? "", models: [sunSpec.model].compactMap { $0 }))
+        }
         requests = finding.requests
     }
 
@@ -163,7 +175,7 @@ extension IdentifyReport: JSONValue {
 }
 
 extension IdentifyReport.SunSpec: JSONValue {
-    private enum CodingKeys: String, CodingKey { case base, manufacturer, model, version, serial, models }
+    private enum CodingKeys: String, CodingKey { case base, manufacturer, model, version, serial, models, unknown }
 
     package func write(to json: inout JSONWriter) {
         json.object {
@@ -173,6 +185,18 @@ extension IdentifyReport.SunSpec: JSONValue {
             $0.field(CodingKeys.version, version)
             $0.field(CodingKeys.serial, serial)
             $0.field(CodingKeys.models, models)
+            $0.field(CodingKeys.unknown, unknown ?? [])
+        }
+    }
+}
+
+extension IdentifyReport.SunSpec.Unknown: JSONValue {
+    private enum CodingKeys: String, CodingKey { case model, length }
+
+    package func write(to json: inout JSONWriter) {
+        json.object {
+            $0.field(CodingKeys.model, model)
+            $0.field(CodingKeys.length, length)
         }
     }
 }

@@ -55,10 +55,12 @@ package struct Commissioner: CommissioningView {
 
     package func identify(_ target: BusTarget) async throws(CommissioningError) -> IdentifyReport {
         let (bus, unit) = try place(of: target)
-        let search = DeviceSearch(profiles: profiles()) { block throws(GuestError) in try await bus.ask(block, unit: unit) }
+        let configured = configuration.devices.first { $0.bus == bus.description.name && $0.unit == unit }
+        let search = DeviceSearch(profiles: profiles(), bases: configured?.search?.bases ?? SunSpecWalk.bases) { block throws(GuestError) in
+            try await bus.ask(block, unit: unit)
+        }
         let finding: DeviceFinding
         do { finding = try await search.run() } catch { throw CommissioningError(error) }
-        let configured = configuration.devices.first { $0.bus == bus.description.name && $0.unit == unit }
         return IdentifyReport(
             bus: bus.description.name, unit: Int(unit), device: configured?.name, finding: finding)
     }

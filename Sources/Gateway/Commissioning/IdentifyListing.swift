@@ -36,7 +36,9 @@ extension IdentifyReport {
         let who = [sunSpec.manufacturer, sunSpec.model].compactMap { $0 }.joined(separator: " ")
         let serial = sunSpec.serial.map { ", serial \($0)" } ?? ""
         let models = sunSpec.models.map(String.init).joined(separator: " ")
-        return "\(who)\(serial) (models \(models) at \(sunSpec.base))"
+        let unknown = (sunSpec.unknown ?? []).map { "\($0.model)" }.joined(separator: " ")
+        let skipped = unknown.isEmpty ? "" : "; not known here and skipped: \(unknown)"
+        return "\(who)\(serial) (models \(models) at \(sunSpec.base)\(skipped))"
     }
 }
 

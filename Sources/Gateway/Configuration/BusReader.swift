@@ -12,6 +12,13 @@ struct BusReader {
         case off
     }
 
+    private enum Direction: String, CaseIterable {
+        case off
+        case driver
+        case rts
+        case rtsInverted = "rts-inverted"
+    }
+
     private static let rates = [1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600]
 
     func read() -> BusDescription? {
@@ -21,7 +28,8 @@ struct BusReader {
         let format = table.string("format", example: "\"8N1\"")
         let timeout = table.duration("timeout", in: .milliseconds(50) ... .seconds(60), example: "\"1s\"") ?? .seconds(1)
         let boundary = table.choice("boundary", of: Boundary.self) ?? .quarterHour
-        var line = SerialFormat()
+        let direction = readDirection()
+        var line = SerialFormat(direction: direction)
         if let baud {
             line.baud = baud
             if !BusReader.rates.contains(baud) {
@@ -47,12 +55,28 @@ struct BusReader {
         }
         if case .serial = address {
         } else {
-            for key in ["baud", "format"] where table.has(key) {
+            for key in ["baud", "format", "rs485", "rts_delay"] where table.has(key) {
                 table.problem(key, "belongs to serial lines; remove it, \(url) is a network address")
             }
         }
         return name.map {
             BusDescription(name: $0, address: address, timeout: timeout, closesQuarterHours: boundary == .quarterHour)
+        }
+    }
+}
+
+extension BusReader {
+    private func readDirection() -> LineDirection {
+        let choice = table.choice("rs485", of: Direction.self) ?? .off
+        let delay = table.duration("rts_delay", in: .zero ... .milliseconds(100), example: "\"200us\"")
+        if table.has("rts_delay"), choice != .rts, choice != .rtsInverted {
+            table.problem("rts_delay", "belongs to rs485 = \"rts\" or \"rts-inverted\"; remove it, or say which")
+        }
+        switch choice {
+        case .off: return .automatic
+        case .driver: return .driver
+        case .rts: return .rts(isHigh: true, delay: delay)
+        case .rtsInverted: return .rts(isHigh: false, delay: delay)
         }
     }
 }

@@ -40,6 +40,11 @@ package struct Configuration: Sendable {
         package var profileText: String
         package var invert: Bool
         package var periods: [PointClass: Duration]
+        /// How its map is found out; nil where the profile is the map.
+        package var search: MapSearch?
+
+        /// False for a device whose map was never known.
+        package var isFound: Bool { !profile.points.isEmpty }
 
         package var catalogEntry: CatalogEntry {
             CatalogEntry(device: name, unit: unit, role: role, profile: profile.name, profileText: profileText, invert: invert)

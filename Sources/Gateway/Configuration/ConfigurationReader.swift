@@ -216,6 +216,8 @@ private struct DraftDevice {
     let role: Role?
     let profile: String?
     let invert: Bool
+    let wordOrder: WordOrder?
+    let sunSpecBase: Int?
     var periods: [PointClass: Duration] = [.once: .zero]
 
     init(_ table: TomlReader) {
@@ -225,6 +227,11 @@ private struct DraftDevice {
         profile = table.string("profile", required: true, example: "\"eastron-sdm630\"")
         role = table.choice("role", of: Role.self, required: true)
         invert = table.boolean("invert") ?? false
+        wordOrder = table.choice("word_order", of: WordOrder.self)
+        sunSpecBase = table.integer("sunspec_base", in: 0...SunSpecWalk.lastBase)
+        if sunSpecBase != nil, profile != SunSpecProfile.name {
+            table.problem("sunspec_base", "belongs to profile = \"\(SunSpecProfile.name)\"; remove it")
+        }
         let bounds: ClosedRange<Duration> = .milliseconds(100) ... .seconds(86_400)
         periods[.live] = DraftDevice.period(table, "live", standard: .seconds(1), bounds)
         periods[.slow] = DraftDevice.period(table, "slow", standard: .seconds(60), bounds)
@@ -239,8 +246,22 @@ private struct DraftDevice {
     /// The whole device; nil when something of it is missing or wrong.
     func resolve(_ library: inout ProfileLibrary, log: TomlReader.ProblemLog, at table: TomlReader) -> Configuration.Device? {
         guard let profile else { return nil }
+        if profile == SunSpecProfile.name {
+            guard let name, let bus, let unit, let role else { return nil }
+            let bases = sunSpecBase.map { [UInt16($0)] } ?? SunSpecWalk.bases
+            return Configuration.Device(
+                name: name, bus: bus, unit: unit, role: role, profile: .unfound(profile), profileText: "", invert: invert,
+                periods: periods, search: MapSearch(bases: bases))
+        }
         switch library.profile(profile, log: log) {
-        case .found(let found, let text):
+        case .found(var found, var text):
+            if let wordOrder {
+                text = Profile.text(text, ordered: wordOrder)
+                do throws(Problems) { found = try Profile(toml: text, file: "\(profile).toml") } catch {
+                    table.problem("word_order", "does not go with profile \"\(profile)\", which says it itself; remove one of them")
+                    return nil
+                }
+            }
             guard let name, let bus, let unit, let role else { return nil }
             return Configuration.Device(
                 name: name, bus: bus, unit: unit, role: role, profile: found, profileText: text, invert: invert, periods: periods)

@@ -7,6 +7,8 @@ package struct ConfigurationVerdict: Hashable, Sendable {
     package var buses: Int
     package var devices: Int
     package var outputs: Int
+    /// What each bus is asked to carry; empty when the file is not valid.
+    package var budgets: [BusForecast] = []
 
     package init(file: String, problems: [String]) {
         self.file = file
@@ -14,8 +16,9 @@ package struct ConfigurationVerdict: Hashable, Sendable {
         (buses, devices, outputs) = (0, 0, 0)
     }
 
-    package init(file: String, buses: Int, devices: Int, outputs: Int) {
+    package init(file: String, buses: Int, devices: Int, outputs: Int, budgets: [BusForecast] = []) {
         self.file = file
+        self.budgets = budgets
         self.buses = buses
         self.devices = devices
         self.outputs = outputs
@@ -23,6 +26,9 @@ package struct ConfigurationVerdict: Hashable, Sendable {
     }
 
     package var valid: Bool { problems.isEmpty }
+
+    /// A valid file may ask for more than its buses can carry: each period that cannot be met, and one that can.
+    package var warnings: [String] { budgets.flatMap(\.warnings) }
 
     /// `/etc/meterd/meterd.toml: valid; 2 buses, 30 devices, 1 output`
     package var summary: String {
@@ -33,13 +39,15 @@ package struct ConfigurationVerdict: Hashable, Sendable {
 }
 
 extension ConfigurationVerdict: JSONValue {
-    private enum CodingKeys: String, CodingKey { case valid, file, problems }
+    private enum CodingKeys: String, CodingKey { case valid, file, problems, buses, warnings }
 
     package func write(to json: inout JSONWriter) {
         json.object {
             $0.field(CodingKeys.valid, valid)
             $0.field(CodingKeys.file, file)
             $0.field(CodingKeys.problems, problems)
+            $0.field(CodingKeys.buses, budgets)
+            $0.field(CodingKeys.warnings, warnings)
         }
     }
 }

@@ -13,6 +13,8 @@ struct LocalAPI: Sendable {
     var configuration: (any ConfigurationView)?
     /// What the daemon logs; nil where that cannot be changed.
     var logLevel: LogLevelControl?
+    /// The load of the buses and the plans of their devices; nil where there are none to tell of.
+    var field: (any FieldView)?
 
     /// A request path and query together; longer ones are refused.
     static let targetBytesLimit = 2048
@@ -25,8 +27,10 @@ struct LocalAPI: Sendable {
     func answer(method: String, path: String, parameters: [(key: String, value: String)]) async -> Answer {
         if let answer = await answerOutputs(method: method, path: path, parameters: parameters) { return answer }
         if let answer = await answerOperation(method: method, path: path, parameters: parameters) { return answer }
+        if let answer = await answerField(method: method, path: path, parameters: parameters) { return answer }
         guard LocalAPI.routes.contains(path) else {
-            let hint = Spelling.hint(path, among: LocalAPI.routes + (LocalAPI.outputRoutes + LocalAPI.operationRoutes).map(\.path))
+            let others = (LocalAPI.outputRoutes + LocalAPI.operationRoutes).map(\.path) + LocalAPI.fieldRoutes.keys
+            let hint = Spelling.hint(path, among: LocalAPI.routes + others)
             return .failure(404, "not_found", "there is no \(path)\(hint) (routes: \(LocalAPI.routes.joined(separator: ", ")))")
         }
         let wanted = LocalAPI.method(of: path)

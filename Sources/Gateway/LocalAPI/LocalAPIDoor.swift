@@ -12,7 +12,7 @@ package enum LocalAPIDoor: Sendable {
     case tcp(ListenAddress, token: TokenFile?)
 
     /// What callers over TCP may ask without a token. What is not named here needs one.
-    static let openRoutes: Set = ["/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings", "/metrics"]
+    static let openRoutes: Set = ["/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings", "/v1/buses", "/v1/device", "/metrics"]
 
     var name: String {
         switch self {

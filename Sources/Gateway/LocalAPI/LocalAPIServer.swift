@@ -33,14 +33,14 @@ package struct LocalAPIServer: Service {
     ///   - onListening: called once, when clients can connect.
     package init(
         view: any GatewayView, control: (any GatewayControl)? = nil, outputs: (any OutputControl)? = nil,
-        commissioning: (any CommissioningView)? = nil, configuration: (any ConfigurationView)? = nil,
+        commissioning: (any CommissioningView)? = nil, field: (any FieldView)? = nil, configuration: (any ConfigurationView)? = nil,
         logLevel: LogLevelControl? = nil, socket: String = SocketFile.defaultPath, group: String? = "meterd",
         limits: LocalAPILimits = .socket, eventLoopGroup: any EventLoopGroup,
         time: any TimeSource, logger: Logger, onListening: @escaping @Sendable () async -> Void = {}
     ) {
         api = LocalAPI(
             view: view, control: control, outputs: outputs, commissioning: commissioning, configuration: configuration,
-            logLevel: logLevel)
+            logLevel: logLevel, field: field)
         door = .unix(path: socket, group: group)
         self.limits = limits
         allowance = Lock(RequestAllowance(burst: limits.burst, perSecond: limits.perSecond))

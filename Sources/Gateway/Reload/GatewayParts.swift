@@ -9,6 +9,7 @@ struct GatewayParts: Sendable {
     let store: Store
     let journal: JournalWriter
     let live: LiveReadings
+    let maps: MapDesk
     let intake: PollIntake
     let lineup: Lock<Lineup>
     let busCrew = Crew()

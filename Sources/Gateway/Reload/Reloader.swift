@@ -70,15 +70,18 @@ actor Reloader: GatewayControl, Service {
         let old = parts.lineup.withLock { $0 }
         let plan = ReloadPlan(from: old.configuration, to: new)
         guard plan.refusals.isEmpty else { return refuse(plan.refusals) }
-        let entries = new.devices.map(\.catalogEntry)
+        let known: Configuration
         let ids: [CatalogID]
-        do throws(StoreError) { ids = try await parts.store.adopt(entries) } catch {
+        do throws(StoreError) {
+            known = try await parts.maps.recall(new)
+            ids = known.ids(try await parts.store.adopt(known.entries))
+        } catch {
             let text = "the journal cannot take the devices in: \(error); nothing changed, try again when that is mended"
             state.note(reloadProblem: text)
             logger.error("config not reloaded; nothing changed", metadata: ["store.error": "\(error.code.rawValue)", "reason": "\(error)"])
             return .unavailable(text)
         }
-        exchange(old, new, ids, plan)
+        exchange(old, new, known, ids, plan)
         await parts.adapt(to: new.journal)
         state.note(reloadProblem: nil)
         logger.info(
@@ -93,13 +96,14 @@ actor Reloader: GatewayControl, Service {
     }
 
     /// Cannot fail, so that a reload is done wholly or not at all.
-    private func exchange(_ old: Lineup, _ new: Configuration, _ ids: [CatalogID], _ plan: ReloadPlan) {
-        parts.live.show(
-            zip(ids, new.devices).map { ($0, $1.catalogEntry, ReadingDecoder(profile: $1.profile, invert: $1.invert)) })
+    ///
+    /// - Parameter known: `new` with the maps that were found.
+    private func exchange(_ old: Lineup, _ new: Configuration, _ known: Configuration, _ ids: [CatalogID], _ plan: ReloadPlan) {
+        parts.maps.show(known.devices, ids, kept: Set(plan.buses.keep))
         for name in plan.buses.stop { parts.busCrew.stop(name) }
         for name in plan.outputs.stop { parts.outputCrew.stop(name) }
 
-        var changed = new
+        var changed = known
         changed.buses.removeAll { plan.buses.keep.contains($0.name) }
         changed.outputs.removeAll { plan.outputs.keep.contains($0.name) }
         let started = Lineup(

@@ -1,20 +1,21 @@
-/// Durations and sizes as configs write them: `500ms 5s 15m 12h 60d`, `512KiB 2GiB`.
+/// Durations and sizes as configs write them: `200us 500ms 5s 15m 12h 60d`, `512KiB 2GiB`.
 package enum Measures {
-    /// A whole number and one of ms, s, m, h, d; nil for anything else and for more than 100 years.
+    /// A whole number and one of us, ms, s, m, h, d; nil for anything else and for more than 100 years.
     package static func duration(_ text: String) -> Duration? {
         guard let (amount, unit) = split(text) else { return nil }
-        let milliseconds: Int64
+        let microseconds: Int64
         switch unit {
-        case "ms": milliseconds = 1
-        case "s": milliseconds = 1000
-        case "m", "min": milliseconds = 60_000
-        case "h": milliseconds = 3_600_000
-        case "d": milliseconds = 86_400_000
+        case "us": microseconds = 1
+        case "ms": microseconds = 1000
+        case "s": microseconds = 1_000_000
+        case "m", "min": microseconds = 60_000_000
+        case "h": microseconds = 3_600_000_000
+        case "d": microseconds = 86_400_000_000
         default: return nil
         }
-        let (product, overflow) = amount.multipliedReportingOverflow(by: milliseconds)
-        guard !overflow, product <= 100 * 366 * 86_400_000 else { return nil }
-        return .milliseconds(product)
+        let (product, overflow) = amount.multipliedReportingOverflow(by: microseconds)
+        guard !overflow, product <= 100 * 366 * 86_400_000_000 else { return nil }
+        return .microseconds(product)
     }
 
     /// A whole number and one of B, KiB, MiB, GiB, TiB, in bytes; nil for anything else.
@@ -24,9 +25,10 @@ package enum Measures {
         return overflow ? nil : Int(product)
     }
 
-    /// `1500ms`, `5s`, `15m`: the largest unit that divides it.
+    /// `200us`, `1500ms`, `5s`, `15m`: the largest unit that divides it.
     package static func text(_ duration: Duration) -> String {
         let milliseconds = duration.milliseconds
+        if duration.nanoseconds % 1_000_000 != 0 { return "\(duration.nanoseconds / 1000)us" }
         let units: [(Int64, String)] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")]
         for (size, unit) in units where milliseconds != 0 && milliseconds % size == 0 { return "\(milliseconds / size)\(unit)" }
         return "\(milliseconds)ms"

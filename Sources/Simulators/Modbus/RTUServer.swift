@@ -42,14 +42,18 @@ private final class RTULoop: @unchecked Sendable {
 
     func run(until wake: Int32) {
         defer { line.end() }
+        // Emptied once when the reader has gone: what the next one asks at once would be lost with it.
+        var isOpen = true
         var polled = [wake, line.descriptor].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         while true {
             if poll(&polled, 2, service.pollTimeout) < 0, errno != EINTR { return }
             if polled[0].revents != 0 { return }
             if polled[1].revents & Int16(POLLIN) != 0 {
+                isOpen = true
                 if !service.serve(line.descriptor) { hangUp() }
             } else if polled[1].revents & Int16(POLLHUP | POLLERR) != 0 {
-                hangUp()
+                if isOpen { hangUp() }
+                isOpen = false
                 if poll(&polled, 1, RTULoop.reopenMilliseconds) > 0 { return }
             }
             _ = service.serveDelayed()

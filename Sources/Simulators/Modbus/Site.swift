@@ -37,6 +37,9 @@ package final class Site: Sendable {
         self.init(devices: devices, time: time)
     }
 
+    /// Exchanges the device of a unit, or takes it away.
+    package func put(_ device: (any SimulatedDevice)?, unit: UInt8) { state.withLock { $0.devices[unit] = device } }
+
     package var units: [UInt8] { state.withLock { $0.devices.keys.sorted() } }
 
     /// - Parameters:
