@@ -1,5 +1,7 @@
 /* zlib (Debian zlib1g-dev) and a corner of glibc as Swift sees them. */
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timex.h>
@@ -16,6 +18,7 @@ static inline int chost_inflate_init(z_stream *stream, int windowBits) {
 
 /* Hidden by Swift's Glibc module, which reads the headers without _GNU_SOURCE. The name is cut at 15 bytes by the caller. */
 extern int pthread_setname_np(unsigned long thread, const char *name);
+extern int ppoll(struct pollfd *descriptors, nfds_t count, const struct timespec *bound, const sigset_t *signals);
 
 /* epoll(7) with plain arguments: its event is a packed struct with a union, and its flags are an enum of unsigned values. Each watch is for
  * one event, whatever has come before it. */

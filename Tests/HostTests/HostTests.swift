@@ -102,6 +102,27 @@ private final class SocketPair: Sendable {
         thread.stop()
     }
 
+    /// A wait that holds the thread gives it up when somebody else wants it: a job from outside, and one whose time has come.
+    @Test(.timeLimit(.minutes(1))) func whoWaitsForASocketAloneHoldsUpNobody() async throws {
+        let thread = ThreadExecutor(name: "alone", watchesSockets: true)
+        let pair = SocketPair()
+        let waiting = Task(executorPreference: thread.tasks) {
+            async let slept: Void = thread.sleep(until: SystemTime().uptime() + .milliseconds(20))
+            let isReady = await thread.ready(pair.here, for: .toRead, within: .seconds(3600))
+            _ = try? await slept
+            return isReady
+        }
+        for _ in 0..<100 { await Task(executorPreference: thread.tasks) {}.value }
+        try await Task(executorPreference: thread.tasks) { try await thread.sleep(until: SystemTime().uptime() + .milliseconds(5)) }.value
+        pair.write()
+        #expect(await waiting.value)
+        let vain = Task(executorPreference: thread.tasks) { await thread.ready(pair.here, for: .toWrite, within: .zero) }
+        #expect(await vain.value)
+        #expect(pair.read() == 1)
+        #expect(await Task(executorPreference: thread.tasks) { await thread.ready(pair.here, for: .toRead, within: .zero) }.value == false)
+        thread.stop()
+    }
+
     @Test(.timeLimit(.minutes(1))) func whoWaitsForASocketIsWokenByItOrByTheTime() async throws {
         let thread = ThreadExecutor(name: "sockets", watchesSockets: true)
         let pairs = (0..<100).map { _ in SocketPair() }

@@ -32,7 +32,7 @@ import Testing
     @Test func theServiceIsConfinedAsClaimed() {
         let unit = TextFile.content(Products.repository + "/systemd/meterd.service")
         let lines = Set(unit.split(separator: "\n").map(String.init))
-        let page = Self.rows("/docs/security.md", below: "## Confinement").dropFirst()
+        let page = Self.rows("/docs/security.md", below: "## Confinement").dropFirst().prefix { $0.last != "why" }
         var settings = 0
         for cells in page {
             for setting in (cells.last ?? "").quoted where setting.contains("=") && !setting.hasSuffix("=") {
@@ -57,6 +57,8 @@ import Testing
             let text = TextFile.content(file)
             for part in text.components(between: "problem(", and: "\"").dropFirst() {
                 let code = part.prefix { $0 != "\"" }
+                // Where the code is the store's own, the first text is the subject.
+                if ["journal"].contains(code) { continue }
                 if !code.isEmpty, code.allSatisfy({ $0.isLowercase || $0 == "_" }) { codes.insert(String(code)) }
             }
         }

@@ -55,6 +55,12 @@ import Testing
                                   export it.
           config                  Look at the daemon's configuration.
           reload                  Have the daemon read its config again and apply it.
+          doctor                  Look at all that meterd stands on, and say what is
+                                  wrong and how to mend it.
+          support-bundle          Put what a helper needs into one file: state, config,
+                                  log, doctor; no readings, no secrets.
+          log-level               Show the least level that the daemon logs, or set it
+                                  until the next start.
           read                    Read registers through the running daemon, and show
                                   what they may mean.
           scan                    Look for devices on a bus, unit by unit, while the
@@ -71,16 +77,24 @@ import Testing
         OVERVIEW: Show whether all is well: health, problems, clock, journal, buses,
         devices, outputs.
 
+        With --watch it is drawn anew every second on a terminal; elsewhere each second
+        gives a block, or with --json a line.
+
         Exits 0 when the health is ok or degraded, 1 when it is failed, 69 when the
         daemon is not reachable.
 
-        USAGE: meterctl status [--json] [--socket <path>]
+        USAGE: meterctl status [--json] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
+          --watch                 Go on until interrupted, every second.
+          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -96,7 +110,7 @@ import Testing
         that began more than half a period after they were due, SKIPPED those that went
         by. With a name the devices of that bus follow.
 
-        USAGE: meterctl buses [<bus>] [--json] [--quiet] [--socket <path>]
+        USAGE: meterctl buses [<bus>] [--json] [--quiet] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <bus>                   This bus only, with its devices.
@@ -108,6 +122,9 @@ import Testing
                                   none.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -121,8 +138,10 @@ import Testing
         With a name: the requests it is asked as they are now, what was learned of it
         (registers it refuses or leaves unanswered), how fast it answers and how long
         it is waited for, and its points.
+        With --watch the table is drawn anew every second on a terminal; elsewhere each
+        second gives a block, or with --json a line.
 
-        USAGE: meterctl devices [<device>] [--json] [--quiet] [--socket <path>]
+        USAGE: meterctl devices [<device>] [--json] [--quiet] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <device>                Show this device, in full.
@@ -132,8 +151,13 @@ import Testing
                                   docs/local-api.md).
           -q, --quiet             Print names only, one a line; nothing when there are
                                   none.
+          --watch                 Go on until interrupted, every second.
+          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -147,18 +171,21 @@ import Testing
         new reading is printed as a line: time, device, quantity, value, unit, quality.
         With --watch --json each second gives one JSON object on a line.
 
-        USAGE: meterctl readings [<device>] [--watch] [--count <n>] [--json] [--socket <path>]
+        USAGE: meterctl readings [<device>] [--json] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <device>                Show this device only.
 
         OPTIONS:
-          --watch                 Go on until interrupted, every second.
-          --count <n>             With --watch: stop after so many rounds.
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
+          --watch                 Go on until interrupted, every second.
+          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -173,7 +200,10 @@ import Testing
         rewind hands on again what was read since a time or from a seq on; an output is
         never set ahead.
 
-        USAGE: meterctl outputs [<output>] [<action>] [--to-seq <seq>] [--to-time <time>] [--json] [--quiet] [--socket <path>]
+        With --watch the table is drawn anew every second on a terminal; elsewhere each
+        second gives a block, or with --json a line.
+
+        USAGE: meterctl outputs [<output>] [<action>] [--to-seq <seq>] [--to-time <time>] [--json] [--quiet] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                This output only.
@@ -188,8 +218,13 @@ import Testing
                                   docs/local-api.md).
           -q, --quiet             Print names only, one a line; nothing when there are
                                   none.
+          --watch                 Go on until interrupted, every second.
+          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -224,7 +259,7 @@ import Testing
         "dead-letters list": """
         OVERVIEW: List an output's dead letters, oldest first.
 
-        USAGE: meterctl dead-letters list <output> [--from <seq>] [--limit <n>] [--json] [--quiet] [--socket <path>]
+        USAGE: meterctl dead-letters list <output> [--from <seq>] [--limit <n>] [--json] [--quiet] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -238,6 +273,9 @@ import Testing
                                   none.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -247,7 +285,7 @@ import Testing
         "dead-letters show": """
         OVERVIEW: Show one dead letter with its record and the receiver's whole answer.
 
-        USAGE: meterctl dead-letters show <output> <seq> [--json] [--socket <path>]
+        USAGE: meterctl dead-letters show <output> <seq> [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -258,6 +296,9 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -271,7 +312,7 @@ import Testing
         had. One that is accepted is no dead letter any more; one that is refused again
         stays, with the new answer.
 
-        USAGE: meterctl dead-letters replay <output> [<seq> ...] [--all] [--json] [--socket <path>]
+        USAGE: meterctl dead-letters replay <output> [<seq> ...] [--all] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -283,6 +324,9 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -295,7 +339,7 @@ import Testing
         The polls stay in the journal as long as its retention keeps them; this output
         does not hand them on any more.
 
-        USAGE: meterctl dead-letters drop <output> [<seq> ...] [--all] [--json] [--socket <path>]
+        USAGE: meterctl dead-letters drop <output> [<seq> ...] [--all] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -307,6 +351,9 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -335,13 +382,16 @@ import Testing
         "journal show": """
         OVERVIEW: Show the range of seqs and times, the size, and each loss.
 
-        USAGE: meterctl journal show [--json] [--socket <path>]
+        USAGE: meterctl journal show [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -355,7 +405,7 @@ import Testing
         docs/storage.md says what is in them. A file is only put in place when it is
         whole.
 
-        USAGE: meterctl journal export [--format <format>] [--device <name> ...] [--from <time>] [--to <time>] [--output <file>] [--socket <path>]
+        USAGE: meterctl journal export [--format <format>] [--device <name> ...] [--from <time>] [--to <time>] [--output <file>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --format <format>       csv or jsonl. (values: csv, jsonl; default: csv)
@@ -366,6 +416,9 @@ import Testing
           -o, --output <file>     The file to write; standard output without it.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -383,6 +436,10 @@ import Testing
 
         SUBCOMMANDS:
           check                   Check a configuration file without starting anything.
+          show                    Show the whole configuration, with the origin of each
+                                  value.
+          diff                    Show how the config files differ from what the
+                                  running daemon has in force.
 
           See 'meterctl help config <subcommand>' for detailed help.
 
@@ -396,13 +453,16 @@ import Testing
         and started, and no reading is lost. A file that is not valid changes nothing:
         every problem is printed and the exit status is 65.
 
-        USAGE: meterctl reload [--json] [--socket <path>]
+        USAGE: meterctl reload [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 

@@ -25,8 +25,13 @@ package enum ConfigurationDefaults {
         ],
         "api": [Row("socket", .text("/run/meterd/meterd.sock")), Row("listen"), Row("token_file")],
         "bus": [Row("timeout", .text("1s")), Row("boundary", .text("15m"))],
-        "bus serial": [Row("baud", .integer(9600)), Row("format", .text("8N1"))],
-        "device": [Row("live", .text("1s")), Row("slow", .text("60s")), Row("invert", .boolean(false))],
+        "bus serial": [
+            Row("baud", .integer(9600)), Row("format", .text("8N1")), Row("rs485", .text("off")), Row("rts_delay", note: "one character"),
+        ],
+        "device": [
+            Row("live", .text("1s")), Row("slow", .text("60s")), Row("invert", .boolean(false)),
+            Row("word_order", note: "as the profile says"), Row("sunspec_base", note: "40000, then 0, then 50000"),
+        ],
         "output": [
             Row("batch_records", .integer(500)), Row("batch_bytes", .text("256KiB")), Row("batch_age", .text("5s")),
             Row("timeout", .text("30s")), Row("compression", .text("gzip")), Row("ca_file", note: "the system's authorities"),
