@@ -259,6 +259,25 @@ import Uplink
         }
     }
 
+    /// The place that becomes free by the stop is not given to who waits: the process would end over it.
+    @Test func aFullHouseDoesNotSpoilTheStop() async throws {
+        let open = Lock<[RawConnection]>([])
+        for _ in 0..<5 {
+            try await withListener(token: nil, limits: Self.limits(connections: 1)) { port in
+                let first = try await RawConnection(port: port)
+                try await first.send("GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                var waiting: [RawConnection] = []
+                for _ in 0..<4 {
+                    let connection = try await RawConnection(port: port)
+                    try await connection.send("GET /v1/devices HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    waiting.append(connection)
+                }
+                open.withLock { $0 = [first] + waiting }
+            }
+        }
+        withExtendedLifetime(open) {}
+    }
+
     @Test func anAllowanceFillsSteadilyAndForgetsTheIdle() {
         var allowance = RequestAllowance(burst: 2, perSecond: 10)
         let start = Uptime(nanoseconds: 1_000_000_000)

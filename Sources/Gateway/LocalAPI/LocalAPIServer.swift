@@ -1,6 +1,7 @@
 import HTTPTypes
 import Host
 import Hummingbird
+import HummingbirdCore
 import Logging
 import Metering
 import NIOCore
@@ -69,11 +70,19 @@ package struct LocalAPIServer: Service {
     package func run() async throws {
         if case .unix(let path, _) = door { try SocketFile.check(path) }
         let refusal = Lock<LocalAPIError?>(nil)
-        let application = application(refusal)
+        let isStopping = Lock(false)
+        let application = application(refusal, isStopping)
         // NIO removes the file as it closes the socket; this is for the ways out on which it does not come to that.
         defer { if case .unix(let path, _) = door { SocketFile.removeUnlessInUse(path) } }
         do {
-            try await withStopGrace { try await application.run() }
+            try await withStopGrace {
+                // Told before the server is, so that a place that becomes free by its stop goes to nobody.
+                try await withGracefulShutdownHandler {
+                    try await application.run()
+                } onGracefulShutdown: {
+                    isStopping.withLock { $0 = true }
+                }
+            }
         } catch let error as IOError {
             throw LocalAPIError.refusal(error.errnoCode, at: door)
         } catch {
@@ -106,7 +115,7 @@ package struct LocalAPIServer: Service {
         }
     }
 
-    private func application(_ refusal: Lock<LocalAPIError?>) -> some ApplicationProtocol {
+    private func application(_ refusal: Lock<LocalAPIError?>, _ isStopping: Lock<Bool>) -> some ApplicationProtocol {
         // Hummingbird announces each server and each request id; what matters of that is logged here.
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
@@ -124,7 +133,7 @@ package struct LocalAPIServer: Service {
                         maxHeaderFieldCount: 100))),
             configuration: .init(
                 address: address, serverName: "meterd",
-                availableConnectionsDelegate: .maximum(limits.connections, logger: quiet)),
+                availableConnectionsDelegate: Places(limit: limits.connections, isStopping: isStopping)),
             onServerRunning: { channel in
                 do throws(LocalAPIError) {
                     switch door {
@@ -202,6 +211,23 @@ package struct LocalAPIServer: Service {
         }
         return Response(status: .init(code: answer.status), headers: headers, body: body)
     }
+}
+
+/// Lets in so many connections at a time, and nobody once the stop has begun: the server would end the process over a connection that it
+/// took and does not serve any more.
+private struct Places: AvailableConnectionsDelegate {
+    let limit: Int
+    let isStopping: Lock<Bool>
+    var taken = 0
+
+    init(limit: Int, isStopping: Lock<Bool>) {
+        self.limit = limit
+        self.isStopping = isStopping
+    }
+
+    mutating func connectionOpened() { taken += 1 }
+    mutating func connectionClosed() { taken -= 1 }
+    func isAcceptingNewConnections() -> Bool { taken < limit && !isStopping.withLock { $0 } }
 }
 
 /// Carries the connection to the responder.
