@@ -197,6 +197,15 @@ final class RawConnection: Sendable {
         }
     }
 
+    /// Returns once something has come.
+    func waitForBytes() async throws {
+        let descriptor = descriptor
+        try await NIOThreadPool.singleton.runIfActive {
+            var room = [UInt8](repeating: 0, count: 1)
+            guard recv(descriptor, &room, 1, 0) == 1 else { throw FixtureError.system(errno) }
+        }
+    }
+
     /// Everything until the server closes.
     func readToEnd() async throws -> String {
         let descriptor = descriptor

@@ -213,8 +213,8 @@ package struct LocalAPIServer: Service {
     }
 }
 
-/// Lets in so many connections at a time, and nobody once the stop has begun: the server would end the process over a connection that it
-/// took and does not serve any more.
+/// Lets in so many connections at a time, and nobody once the stop has begun: the process would end over a connection that the
+/// server took and does not serve any more (docs/decisions/0037).
 private struct Places: AvailableConnectionsDelegate {
     let limit: Int
     let isStopping: Lock<Bool>
