@@ -9,7 +9,7 @@ struct ConfigCommand: AsyncParsableCommand {
             Example:
               meterctl config check
             """,
-        subcommands: [ConfigCheckCommand.self])
+        subcommands: [ConfigCheckCommand.self, ConfigShowCommand.self, ConfigDiffCommand.self])
 }
 
 struct ConfigCheckCommand: AsyncParsableCommand {

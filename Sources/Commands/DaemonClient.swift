@@ -1,8 +1,10 @@
 import AsyncHTTPClient
 import FoundationEssentials
 import Gateway
+import Host
+import Metering
 
-/// Asks the daemon over its Unix socket.
+/// Asks the daemon, over its Unix socket or over TCP.
 struct DaemonClient {
     /// From the request to the end of the answer.
     static let timeLimitSeconds: Int64 = 10
@@ -14,18 +16,21 @@ struct DaemonClient {
     static let searchTimeLimitSeconds: Int64 = 300
     static let answerBytesLimit = 32 * 1024 * 1024
 
-    let socket: String
+    /// Times that a request is put again when the daemon wants it slower.
+    static let patience = 20
+
+    let address: DaemonAddress
     private let http: HTTPClient
 
     /// Lends a client and closes it afterwards.
-    static func with<Result>(socket: String, _ body: (DaemonClient) async throws -> Result) async throws -> Result {
+    static func with<Result>(socket address: DaemonAddress, _ body: (DaemonClient) async throws -> Result) async throws -> Result {
         var configuration = HTTPClient.Configuration()
         // A daemon that refuses now is told now, not after ten seconds of tries.
         configuration.timeout.read = .seconds(DaemonClient.streamSilenceSeconds)
         configuration.connectionPool.retryConnectionEstablishment = false
         let http = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
         do {
-            let result = try await body(DaemonClient(socket: socket, http: http))
+            let result = try await body(DaemonClient(address: address, http: http))
             try await http.shutdown()
             return result
         } catch {
@@ -39,13 +44,13 @@ struct DaemonClient {
     func get(
         _ path: String, query: [(key: String, value: String)] = [], timeLimitSeconds: Int64 = DaemonClient.timeLimitSeconds
     ) async throws -> [UInt8] {
-        try await ask(HTTPClientRequest(url: url(path, query)), path, timeLimitSeconds)
+        try await ask(request(path, query), path, timeLimitSeconds)
     }
 
     /// Has the daemon do something.
     /// - Throws: as `get`; bad data when the daemon calls what it was to work on invalid.
     func post(_ path: String, query: [(key: String, value: String)] = []) async throws -> [UInt8] {
-        var request = HTTPClientRequest(url: url(path, query))
+        var request = request(path, query)
         request.method = .POST
         return try await ask(request, path)
     }
@@ -53,9 +58,13 @@ struct DaemonClient {
     private func ask(
         _ request: HTTPClientRequest, _ path: String, _ timeLimitSeconds: Int64 = DaemonClient.timeLimitSeconds
     ) async throws -> [UInt8] {
-        let number = SocketFile.probe(socket)
-        guard number == 0 else { throw Failure.unreachable(UnreachableDaemon.text(socket: socket, error: number)) }
-        let (status, body) = try await exchange(request, timeLimitSeconds)
+        if let text = address.unreachable() { throw Failure.unreachable(text) }
+        var (status, body) = try await exchange(request, timeLimitSeconds)
+        for _ in 0..<DaemonClient.patience where status == 429 {
+            let time = SystemTime()
+            try await time.sleep(until: time.uptime() + .seconds(1))
+            (status, body) = try await exchange(request, timeLimitSeconds)
+        }
         if status == 200 { return body }
         throw refusal(status, body, path)
     }
@@ -70,11 +79,10 @@ struct DaemonClient {
     /// An answer of any length, piece by piece, however long it takes as long as something comes.
     /// - Throws: `Failure`, also when the daemon breaks the answer off; what `take` throws.
     func stream(_ path: String, query: [(key: String, value: String)], _ take: ([UInt8]) throws -> Void) async throws {
-        let number = SocketFile.probe(socket)
-        guard number == 0 else { throw Failure.unreachable(UnreachableDaemon.text(socket: socket, error: number)) }
+        if let text = address.unreachable() { throw Failure.unreachable(text) }
         do {
             let response = try await http.execute(
-                HTTPClientRequest(url: url(path, query)), timeout: .seconds(DaemonClient.streamLimitSeconds))
+                request(path, query), timeout: .seconds(DaemonClient.streamLimitSeconds))
             guard response.status.code == 200 else {
                 let body = try await response.body.collect(upTo: DaemonClient.answerBytesLimit)
                 throw refusal(response.status.code, Array(body.readableBytesView), path)
@@ -104,26 +112,22 @@ struct DaemonClient {
             return (response.status.code, Array(body.readableBytesView))
         } catch let error as HTTPClientError where error == .deadlineExceeded {
             let reason = "nothing came in \(timeLimitSeconds) s"
-            throw Failure.unreachable(UnreachableDaemon.text(socket: socket, reason: reason))
+            throw Failure.unreachable(address.unreachable(reason))
         } catch {
             let reason = (error as? HTTPClientError)?.shortDescription ?? "\(error)"
-            throw Failure.unreachable(UnreachableDaemon.text(socket: socket, reason: reason))
+            throw Failure.unreachable(address.unreachable(reason))
         }
     }
 
-    private func url(_ path: String, _ query: [(key: String, value: String)]) -> String {
+    private func request(_ path: String, _ query: [(key: String, value: String)]) -> HTTPClientRequest {
         let pairs = query.map { "\($0.key)=\(DaemonClient.percentEncoded($0.value))" }
-        return "http+unix://\(DaemonClient.percentEncoded(absolute(socket)))\(path)"
-            + (pairs.isEmpty ? "" : "?\(pairs.joined(separator: "&"))")
-    }
-
-    /// A host of a URL cannot start with a dot; an absolute path never does.
-    private func absolute(_ path: String) -> String {
-        path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+        var request = HTTPClientRequest(url: address.base + path + (pairs.isEmpty ? "" : "?\(pairs.joined(separator: "&"))"))
+        if let token = address.token { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
+        return request
     }
 
     /// Everything but letters, digits and `-_~` as %XX, also the dot: some parsers fold `..` in a host.
-    private static func percentEncoded(_ text: String) -> String {
+    static func percentEncoded(_ text: String) -> String {
         var encoded = ""
         for byte in text.utf8 {
             switch byte {

@@ -15,8 +15,8 @@ struct Meterctl: AsyncParsableCommand {
         version: Gateway.version,
         subcommands: [
             StatusCommand.self, BusesCommand.self, DevicesCommand.self, ReadingsCommand.self, OutputsCommand.self, DeadLettersCommand.self,
-            JournalCommand.self, ConfigCommand.self, ReloadCommand.self,
-            IntervalsCommand.self, ReadCommand.self, ScanCommand.self, IdentifyCommand.self, ProfilesCommand.self,
+            JournalCommand.self, ConfigCommand.self, ReloadCommand.self, DoctorCommand.self, SupportBundleCommand.self,
+            LogLevelCommand.self, IntervalsCommand.self, ReadCommand.self, ScanCommand.self, IdentifyCommand.self, ProfilesCommand.self,
         ])
 
     static func main() async {
@@ -39,10 +39,21 @@ struct Meterctl: AsyncParsableCommand {
         }
     }
 
-    /// `--socket PATH` is an option of each command that asks the daemon; said before the command it means the same.
+    /// `--socket PATH` is an option of each command that asks the daemon, and so are `--host` and `--token-file`; said before the command they
+    /// mean the same.
     static func socketLast(_ arguments: [String]) -> [String] {
-        guard let first = arguments.first else { return arguments }
-        let count = first == "--socket" ? 2 : first.hasPrefix("--socket=") ? 1 : 0
+        let options = ["--socket", "--host", "--token-file"]
+        var count = 0
+        while count < arguments.count {
+            let word = arguments[count]
+            if options.contains(word) {
+                count += 2
+            } else if options.contains(where: { word.hasPrefix($0 + "=") }) {
+                count += 1
+            } else {
+                break
+            }
+        }
         guard count > 0, arguments.count > count else { return arguments }
         let rest = Array(arguments.dropFirst(count))
         if rest.first == "help" { return rest }

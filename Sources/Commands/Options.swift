@@ -10,10 +10,37 @@ struct SocketOptions: ParsableArguments {
         completion: .file())
     var socket: String?
 
-    var path: String {
-        if let socket { return socket }
-        if let variable = getenv("METERD_SOCKET"), variable[0] != 0 { return String(cString: variable) }
-        return SocketFile.defaultPath
+    @Option(help: .init("Ask over TCP, where [api] listen allows it: 127.0.0.1:8471.", valueName: "host:port"))
+    var host: String?
+
+    @Option(help: .init("With --host: a file that holds the token.", valueName: "file"), completion: .file())
+    var tokenFile: String?
+
+    /// Where to ask. The token is read here, so that it stands in no argument.
+    var path: DaemonAddress {
+        get throws {
+            if let host {
+                guard let tokenFile else { return .tcp(host, token: nil) }
+                do throws(CallerToken.Refusal) {
+                    return .tcp(host, token: try CallerToken.read(tokenFile))
+                } catch {
+                    throw Failure.failed(error.text)
+                }
+            }
+            if let socket { return .socket(socket) }
+            if let variable = getenv("METERD_SOCKET"), variable[0] != 0 { return .socket(String(cString: variable)) }
+            return .socket(SocketFile.defaultPath)
+        }
+    }
+
+    func validate() throws {
+        if tokenFile != nil, host == nil { throw ValidationError("--token-file needs --host.") }
+        guard let host else { return }
+        if socket != nil { throw ValidationError("--socket and --host exclude each other.") }
+        let isHost = host.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !"/?#@\\\"".utf8.contains($0) }
+        guard isHost, let colon = host.lastIndex(of: ":"), let port = UInt16(host[host.index(after: colon)...]), port > 0 else {
+            throw ValidationError("\"\(host)\" is no host:port; give one such as 127.0.0.1:8471 or [::1]:8471.")
+        }
     }
 }
 

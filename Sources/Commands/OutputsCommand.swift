@@ -10,6 +10,8 @@ struct OutputsCommand: AsyncParsableCommand {
             pause holds an output, also over restarts, until resume: its data are kept. rewind hands on again what was read since a time \
             or from a seq on; an output is never set ahead.
 
+            With --watch the table is drawn anew every second on a terminal; elsewhere each second gives a block, or with --json a line.
+
             Example:
               meterctl outputs park rewind --to-time 2026-11-24T06:00Z
             """)
@@ -29,6 +31,7 @@ struct OutputsCommand: AsyncParsableCommand {
     var toTime: String?
 
     @OptionGroup var list: ListOptions
+    @OptionGroup var watch: WatchOptions
     @OptionGroup var socket: SocketOptions
 
     func validate() throws {
@@ -36,6 +39,7 @@ struct OutputsCommand: AsyncParsableCommand {
         if action == .rewind, places != 1 { throw ValidationError("rewind needs either --to-seq or --to-time.") }
         if action != .rewind, places > 0 { throw ValidationError("--to-seq and --to-time need rewind.") }
         if let toTime, TimeText.whole(toTime) == nil { throw ValidationError("--to-time must be \(TimeText.forms).") }
+        if watch.watch, list.quiet || action != nil { throw ValidationError("--watch is for the whole table.") }
         if action != nil, list.quiet { throw ValidationError("--quiet is for lists.") }
     }
 
@@ -58,6 +62,7 @@ struct OutputsCommand: AsyncParsableCommand {
     }
 
     private func show() async throws {
+        if watch.watch { return try await keepWatch() }
         let body = try await DaemonClient.with(socket: socket.path) { try await $0.get("/v1/outputs") }
         if list.json, output == nil { return Standard.output.write(body) }
         var outputs = try DaemonClient.decode(OutputsReport.self, body).outputs
@@ -74,5 +79,14 @@ struct OutputsCommand: AsyncParsableCommand {
             names: outputs.map(\.name), lines: listing.lines(width: standard.width, paint: Paint(coloured: standard.coloured)),
             nothing: "no outputs are configured; see docs/configuration.md"
         ).print(quiet: list.quiet)
+    }
+
+    private func keepWatch() async throws {
+        try await Watch(options: watch, json: list.json).run(socket.path, "/v1/outputs") { body, width, paint in
+            let outputs = try DaemonClient.decode(OutputsReport.self, body).outputs
+            let shown = outputs.filter { output == nil || $0.name == output }
+            if let output, shown.isEmpty { throw Failure.failed("no output is called \"\(output)\" (meterctl outputs lists them)") }
+            return OutputListing(shown, now: SystemTime().wall()).lines(width: width, paint: paint)
+        }
     }
 }

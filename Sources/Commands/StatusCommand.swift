@@ -7,6 +7,8 @@ struct StatusCommand: AsyncParsableCommand {
         commandName: "status",
         abstract: "Show whether all is well: health, problems, clock, journal, buses, devices, outputs.",
         discussion: """
+            With --watch it is drawn anew every second on a terminal; elsewhere each second gives a block, or with --json a line.
+
             Exits 0 when the health is ok or degraded, 1 when it is failed, 69 when the daemon is not reachable.
 
             Example:
@@ -16,18 +18,16 @@ struct StatusCommand: AsyncParsableCommand {
     @Flag(help: "Print the daemon's answer as JSON (see docs/local-api.md).")
     var json = false
 
+    @OptionGroup var watch: WatchOptions
     @OptionGroup var socket: SocketOptions
 
     func run() async throws {
-        let body = try await DaemonClient.with(socket: socket.path) { try await $0.get("/v1/status") }
-        let report = try DaemonClient.decode(StatusReport.self, body)
-        if json {
-            Standard.output.write(body)
-        } else {
-            let output = Standard.output
-            let screen = StatusScreen(report, now: SystemTime().wall())
-            output.print(screen.lines(width: output.width, paint: Paint(coloured: output.coloured)))
+        var health = StatusReport.Health.ok
+        try await Watch(options: watch, json: json).run(socket.path, "/v1/status") { body, width, paint in
+            let report = try DaemonClient.decode(StatusReport.self, body)
+            health = report.health
+            return StatusScreen(report, now: SystemTime().wall()).lines(width: width, paint: paint)
         }
-        if report.health == .failed { throw ExitCode.failure }
+        if health == .failed { throw ExitCode.failure }
     }
 }

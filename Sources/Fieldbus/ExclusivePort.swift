@@ -1,7 +1,7 @@
 import Glibc
 
 /// Keeps a serial port to ourselves: two programs that read one line take each other's answers.
-enum ExclusivePort {
+package enum ExclusivePort {
     // Swift's Glibc does not import these; the values are the same on all of Debian's architectures but alpha, mips, ppc and sparc.
     private static let setExclusive: UInt = 0x540C  // TIOCEXCL
     private static let unsetExclusive: UInt = 0x540D  // TIOCNXCL
@@ -22,10 +22,19 @@ enum ExclusivePort {
     /// The flag stays with a port that others have open; so it is taken back.
     static func release(_ descriptor: Int32) { _ = ioctl(descriptor, unsetExclusive) }
 
-    /// Name and process of whoever holds the lock, as far as the kernel tells.
+    /// Name and process of whoever has locked the port at this path, as far as the kernel tells; nobody opens the port for it.
+    package static func holder(ofPath path: String) -> String? {
+        var status = stat()
+        return stat(path, &status) == 0 ? holder(of: status) : nil
+    }
+
     private static func holder(of descriptor: Int32) -> String? {
         var status = stat()
-        guard fstat(descriptor, &status) == 0, let table = text("/proc/locks") else { return nil }
+        return fstat(descriptor, &status) == 0 ? holder(of: status) : nil
+    }
+
+    private static func holder(of status: stat) -> String? {
+        guard let table = text("/proc/locks") else { return nil }
         // 2: FLOCK  ADVISORY  WRITE 4711 00:18:5 0 EOF
         for line in table.split(separator: "\n") {
             let fields = line.split(separator: " ")

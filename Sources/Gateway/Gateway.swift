@@ -32,17 +32,18 @@ package struct Gateway: Sendable {
     /// - Parameters:
     ///   - reload: reads the configuration as it stands in the files, for SIGHUP and `meterctl reload`.
     ///   - environment: where the service manager leaves its wishes.
+    ///   - logLevel: what the logger goes by; nil when it cannot be changed.
     /// - Throws: `StoreError` when the data directory cannot be used: without it nothing could be kept.
     package static func serve(
         _ configuration: Configuration, reload: @escaping @Sendable () throws(Problems) -> Configuration, environment: [String: String],
-        time: any TimeSource, logger: Logger
+        time: any TimeSource, logger: Logger, logLevel: LogLevelControl? = nil
     ) async throws {
         let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let client = HTTPClient(eventLoopGroup: eventLoops, configuration: HTTPUpstream.clientConfiguration)
         let outcome: Result<Void, any Error>
         do {
             let gateway = try await Gateway(configuration, client: client, time: time, logger: logger)
-            outcome = .success(try await gateway.run(eventLoops: eventLoops, reload: reload, environment: environment))
+            outcome = .success(try await gateway.run(eventLoops: eventLoops, reload: reload, environment: environment, logLevel: logLevel))
         } catch {
             outcome = .failure(error)
         }
@@ -139,42 +140,29 @@ package struct Gateway: Sendable {
     /// Runs until SIGTERM or SIGINT, then stops in order. The journal is committed and closed when it returns.
     func run(
         eventLoops: MultiThreadedEventLoopGroup, reload: @escaping @Sendable () throws(Problems) -> Configuration,
-        environment: [String: String]
+        environment: [String: String], logLevel: LogLevelControl?
     ) async throws {
         let notifier = ServiceNotifier(environment: environment)
         let configuration = parts.lineup.withLock { $0.configuration }
         let reloader = Reloader(load: reload, parts: parts, workshop: workshop, state: state, notifier: notifier, logger: logger)
-        let api = LocalAPIService(
-            server: LocalAPIServer(
-                view: state, control: reloader,
-                outputs: OutputDesk(store: parts.store) { [lineup = parts.lineup] in
-                    let lineup = lineup.withLock { $0 }
-                    return Array(zip(lineup.configuration.outputs.map(\.name), lineup.deliveries))
-                },
-                commissioning: Commissioner { [lineup = parts.lineup] in
-                    let lineup = lineup.withLock { $0 }
-                    return (lineup.configuration, lineup.buses)
-                }, field: FieldDesk { [lineup = parts.lineup] in lineup.withLock { $0.buses } },
-                intervals: IntervalDesk(store: parts.store, time: time) { [parts] in
-                    (parts.lineup.withLock { $0.configuration.devices.map(\.name) }, parts.live.entries)
-                }, socket: configuration.api.socket, eventLoopGroup: eventLoops, time: time, logger: logger),
-            state: state, time: time, logger: logger)
+        let doors = doors(configuration.api, reloader, load: reload, logLevel: logLevel, eventLoops)
         // Started from the first to the last and stopped from the last to the first: the signs of life end at once, then the buses bring
         // in what they are reading; whoever asks and whoever delivers can do so until then; the journal ends last and commits it all.
-        let services: [any Service] = [
-            JournalService(journal: parts.journal, time: time),
-            OutputsService(parts: parts),
-            api,
-            BusesService(parts: parts, time: time, logger: logger),
-            ExchangeRecall(
-                store: parts.store, watch: parts.exchanges, devices: Set(configuration.devices.map(\.name)), before: seqBefore,
-                logger: logger),
-            // Nothing comes or goes any more once the stop begins.
-            reloader,
-            LifeSigns(
-                watchdog: Watchdog(hearts: { heartbeats }, notifier: notifier, time: time, logger: logger), state: state,
-                notifier: notifier, time: time),
-        ]
+        let services: [any Service] =
+            [
+                JournalService(journal: parts.journal, time: time),
+                OutputsService(parts: parts),
+            ] + doors + [
+                BusesService(parts: parts, time: time, logger: logger),
+                ExchangeRecall(
+                    store: parts.store, watch: parts.exchanges, devices: Set(configuration.devices.map(\.name)), before: seqBefore,
+                    logger: logger),
+                // Nothing comes or goes any more once the stop begins.
+                reloader,
+                LifeSigns(
+                    watchdog: Watchdog(hearts: { heartbeats }, notifier: notifier, time: time, logger: logger), state: state,
+                    notifier: notifier, time: time),
+            ]
         // A service that fails stops the others in order, so that nothing in hand is lost.
         var group = ServiceGroupConfiguration(
             services: services.map { .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup) },
@@ -198,6 +186,37 @@ package struct Gateway: Sendable {
         await parts.store.close()
         logger.info("meterd ends", metadata: ["polls.taken": "\(parts.intake.count)"])
         try outcome.get()
+    }
+
+    /// The local API on its socket, and on TCP where the config says so.
+    private func doors(
+        _ settings: Configuration.API, _ reloader: Reloader, load: @escaping @Sendable () throws(Problems) -> Configuration,
+        logLevel: LogLevelControl?, _ eventLoops: MultiThreadedEventLoopGroup
+    ) -> [any Service] {
+        let lineup = parts.lineup
+        let outputs = OutputDesk(store: parts.store) {
+            let lineup = lineup.withLock { $0 }
+            return Array(zip(lineup.configuration.outputs.map(\.name), lineup.deliveries))
+        }
+        let commissioner = Commissioner {
+            let lineup = lineup.withLock { $0 }
+            return (lineup.configuration, lineup.buses)
+        }
+        let desk = ConfigurationDesk(load: load) { lineup.withLock { $0.configuration.listing } }
+        let intervals = IntervalDesk(store: parts.store, time: time) { [parts] in
+            (parts.lineup.withLock { $0.configuration.devices.map(\.name) }, parts.live.entries)
+        }
+        var servers = [
+            LocalAPIServer(
+                view: state, control: reloader, outputs: outputs, commissioning: commissioner,
+                field: FieldDesk { lineup.withLock { $0.buses } }, intervals: intervals, configuration: desk, logLevel: logLevel,
+                socket: settings.socket, eventLoopGroup: eventLoops, time: time, logger: logger)
+        ]
+        if let listen = settings.listen {
+            servers.append(
+                servers[0].also(on: .tcp(listen, token: settings.tokenFile.map { TokenFile(path: $0) }), limits: .tcp))
+        }
+        return servers.map { LocalAPIService(server: $0, state: state, time: time, logger: logger) }
     }
 
     private var heartbeats: [Heartbeat] {

@@ -34,14 +34,15 @@ struct Meterd: AsyncParsableCommand {
         signal(SIGHUP, SIG_IGN)
         let time = SystemTime()
         let environment = ProcessInfo.processInfo.environment
-        let handler = JournalLogHandler(level: logLevel, time: time, prefixed: environment["JOURNAL_STREAM"] != nil)
+        let control = LogLevelControl(logLevel)
+        let handler = JournalLogHandler(control: control, time: time, prefixed: environment["JOURNAL_STREAM"] != nil)
         let logger = Logger(label: "meterd") { _ in handler }
         let configuration = try load()
         do {
             let file = config
             try await Gateway.serve(
                 configuration, reload: { () throws(Problems) in try Configuration.load(file: file) }, environment: environment, time: time,
-                logger: logger)
+                logger: logger, logLevel: control)
         } catch {
             Meterd.complain("meterd: \(error)")
             throw ExitCode.failure

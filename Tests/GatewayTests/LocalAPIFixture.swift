@@ -151,14 +151,32 @@ func withServer(
 final class RawConnection: Sendable {
     private let descriptor: Int32
 
-    init(_ path: String, receiveBuffer: Int32? = nil) async throws {
+    convenience init(_ path: String, receiveBuffer: Int32? = nil) async throws {
+        try await self.init(family: AF_UNIX) { descriptor in UnixAddress(path).map { $0.with { connect(descriptor, $0, $1) } } ?? -1 }
+    }
+
+    /// To 127.0.0.1.
+    convenience init(port: Int) async throws {
+        try await self.init(family: AF_INET) { descriptor in
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = in_port_t(port).bigEndian
+            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            return withUnsafePointer(to: address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+        }
+    }
+
+    private init(family: Int32, _ reach: @escaping @Sendable (Int32) -> Int32) async throws {
         descriptor = try await NIOThreadPool.singleton.runIfActive {
-            let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+            let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
             var limit = timeval(tv_sec: 20, tv_usec: 0)
             setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
             setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-            let result = UnixAddress(path).map { $0.with { connect(descriptor, $0, $1) } } ?? -1
-            guard result == 0 else {
+            guard reach(descriptor) == 0 else {
                 let number = errno
                 close(descriptor)
                 throw FixtureError.system(number)
@@ -178,6 +196,15 @@ final class RawConnection: Sendable {
                 guard count > 0 else { throw FixtureError.system(errno) }
                 rest = rest.dropFirst(count)
             }
+        }
+    }
+
+    /// Returns once something has come.
+    func waitForBytes() async throws {
+        let descriptor = descriptor
+        try await NIOThreadPool.singleton.runIfActive {
+            var room = [UInt8](repeating: 0, count: 1)
+            guard recv(descriptor, &room, 1, 0) == 1 else { throw FixtureError.system(errno) }
         }
     }
 
@@ -201,8 +228,15 @@ final class RawConnection: Sendable {
 func exchange(_ socket: String, _ target: String, method: String = "GET", head: String = "", body: String = "") async throws -> (
     status: Int, head: String, body: String
 ) {
-    let connection = try await RawConnection(socket)
-    try await connection.send("\(method) \(target) HTTP/1.1\r\nHost: meterd\r\nConnection: close\r\n\(head)\r\n\(body)")
+    try await exchange(RawConnection(socket), target, method: method, head: head, body: body)
+}
+
+func exchange(
+    _ connection: RawConnection, _ target: String, method: String = "GET", host: String = "meterd", head: String = "", body: String = ""
+) async throws -> (
+    status: Int, head: String, body: String
+) {
+    try await connection.send("\(method) \(target) HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\(head)\r\n\(body)")
     let answer = try await connection.readToEnd()
     guard let end = answer.firstRange(of: "\r\n\r\n") else { return (0, answer, "") }
     let headText = String(answer[..<end.lowerBound])

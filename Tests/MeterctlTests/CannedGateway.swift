@@ -10,6 +10,7 @@ import TestSupport
 struct CannedGateway: GatewayView {
     var health = StatusReport.Health.ok
     var isEmpty = false
+    var lastError: String?
 
     static let time = Timestamp(milliseconds: 1_795_500_000_000)
 
@@ -35,7 +36,7 @@ struct CannedGateway: GatewayView {
         return [
             OutputReport(
                 name: "park", type: "http", state: .idle, cursor: 2, backlogPolls: 0, acceptedPolls: 2, rejectedPolls: 0,
-                deadLetters: 0, lastSuccess: nil, lastError: nil)
+                deadLetters: 0, lastSuccess: nil, lastError: lastError)
         ]
     }
 
@@ -51,14 +52,18 @@ struct CannedGateway: GatewayView {
 }
 
 /// Runs a real server for the body, on a socket in a new directory.
-func withGateway(_ view: CannedGateway = CannedGateway(), _ body: @escaping @Sendable (String) async throws -> Void) async throws {
+func withGateway(
+    _ view: CannedGateway = CannedGateway(), configuration: (any ConfigurationView)? = nil, logLevel: LogLevelControl? = nil,
+    _ body: @escaping @Sendable (String) async throws -> Void
+) async throws {
     let directory = try TemporaryFolder.make("ctl")
     defer { TemporaryFolder.remove(directory) }
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let (listening, listens) = AsyncStream.makeStream(of: Void.self)
     let socket = "\(directory)/api.sock"
     let server = LocalAPIServer(
-        view: view, field: FieldDesk { [] }, socket: socket, group: nil, eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
+        view: view, field: FieldDesk { [] }, configuration: configuration, logLevel: logLevel, socket: socket, group: nil,
+        eventLoopGroup: MultiThreadedEventLoopGroup.singleton,
         time: SystemTime(), logger: logger,
         onListening: { listens.yield() })
     let services = ServiceGroup(

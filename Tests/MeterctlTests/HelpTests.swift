@@ -3,7 +3,7 @@ import Testing
 /// Help texts are golden: a change in them is a change of what people read and of what completions and manual pages are made from.
 @Suite(.timeLimit(.minutes(2))) struct HelpTests {
     @Test func everyHelpEndsWithAnExample() async throws {
-        for (command, text) in HelpTests.pages {
+        for (command, text) in HelpTests.pages.merging(HelpTests.operationPages, uniquingKeysWith: { $1 }) {
             let run = try await meterctl(command.split(separator: " ").map(String.init) + ["--help"])
             #expect(run.status == 0)
             #expect(run.error.isEmpty)
@@ -17,6 +17,13 @@ import Testing
         let run = try await meterctl(["help", "status"])
         #expect(run.status == 0)
         #expect(run.output == HelpTests.pages["status"].map { $0 + "\n" })
+    }
+
+    @Test func everyCommandHasAGoldenPage() async throws {
+        let golden = Set(HelpTests.pages.keys).union(HelpTests.operationPages.keys)
+        for command in try await CommandTree.read().all {
+            #expect(golden.contains(command.path), "meterctl \(command.path) --help is not held to a golden page")
+        }
     }
 
     private static let pages = [
@@ -48,6 +55,12 @@ import Testing
                                   export it.
           config                  Look at the daemon's configuration.
           reload                  Have the daemon read its config again and apply it.
+          doctor                  Look at all that meterd stands on, and say what is
+                                  wrong and how to mend it.
+          support-bundle          Put what a helper needs into one file: state, config,
+                                  log, doctor; no readings, no secrets.
+          log-level               Show the least level that the daemon logs, or set it
+                                  until the next start.
           intervals               Show what each counter counted in each quarter hour.
           read                    Read registers through the running daemon, and show
                                   what they may mean.
@@ -66,16 +79,24 @@ import Testing
         OVERVIEW: Show whether all is well: health, problems, clock, journal, buses,
         devices, outputs.
 
+        With --watch it is drawn anew every second on a terminal; elsewhere each second
+        gives a block, or with --json a line.
+
         Exits 0 when the health is ok or degraded, 1 when it is failed, 69 when the
         daemon is not reachable.
 
-        USAGE: meterctl status [--json] [--socket <path>]
+        USAGE: meterctl status [--json] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
+          --watch                 Go on until interrupted, every second.
+          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -91,7 +112,7 @@ import Testing
         that began more than half a period after they were due, SKIPPED those that went
         by. With a name the devices of that bus follow.
 
-        USAGE: meterctl buses [<bus>] [--json] [--quiet] [--socket <path>]
+        USAGE: meterctl buses [<bus>] [--json] [--quiet] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <bus>                   This bus only, with its devices.
@@ -103,6 +124,9 @@ import Testing
                                   none.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -116,8 +140,10 @@ import Testing
         With a name: the requests it is asked as they are now, what was learned of it
         (registers it refuses or leaves unanswered), how fast it answers and how long
         it is waited for, and its points.
+        With --watch the table is drawn anew every second on a terminal; elsewhere each
+        second gives a block, or with --json a line.
 
-        USAGE: meterctl devices [<device>] [--json] [--quiet] [--socket <path>]
+        USAGE: meterctl devices [<device>] [--json] [--quiet] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <device>                Show this device, in full.
@@ -127,8 +153,13 @@ import Testing
                                   docs/local-api.md).
           -q, --quiet             Print names only, one a line; nothing when there are
                                   none.
+          --watch                 Go on until interrupted, every second.
+          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -142,18 +173,21 @@ import Testing
         new reading is printed as a line: time, device, quantity, value, unit, quality.
         With --watch --json each second gives one JSON object on a line.
 
-        USAGE: meterctl readings [<device>] [--watch] [--count <n>] [--json] [--socket <path>]
+        USAGE: meterctl readings [<device>] [--json] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <device>                Show this device only.
 
         OPTIONS:
-          --watch                 Go on until interrupted, every second.
-          --count <n>             With --watch: stop after so many rounds.
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
+          --watch                 Go on until interrupted, every second.
+          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -168,7 +202,10 @@ import Testing
         rewind hands on again what was read since a time or from a seq on; an output is
         never set ahead.
 
-        USAGE: meterctl outputs [<output>] [<action>] [--to-seq <seq>] [--to-time <time>] [--json] [--quiet] [--socket <path>]
+        With --watch the table is drawn anew every second on a terminal; elsewhere each
+        second gives a block, or with --json a line.
+
+        USAGE: meterctl outputs [<output>] [<action>] [--to-seq <seq>] [--to-time <time>] [--json] [--quiet] [--watch] [--count <n>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                This output only.
@@ -183,8 +220,13 @@ import Testing
                                   docs/local-api.md).
           -q, --quiet             Print names only, one a line; nothing when there are
                                   none.
+          --watch                 Go on until interrupted, every second.
+          --count <n>             With --watch: stop after so many rounds.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -219,7 +261,7 @@ import Testing
         "dead-letters list": """
         OVERVIEW: List an output's dead letters, oldest first.
 
-        USAGE: meterctl dead-letters list <output> [--from <seq>] [--limit <n>] [--json] [--quiet] [--socket <path>]
+        USAGE: meterctl dead-letters list <output> [--from <seq>] [--limit <n>] [--json] [--quiet] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -233,6 +275,9 @@ import Testing
                                   none.
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -242,7 +287,7 @@ import Testing
         "dead-letters show": """
         OVERVIEW: Show one dead letter with its record and the receiver's whole answer.
 
-        USAGE: meterctl dead-letters show <output> <seq> [--json] [--socket <path>]
+        USAGE: meterctl dead-letters show <output> <seq> [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -253,6 +298,9 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -266,7 +314,7 @@ import Testing
         had. One that is accepted is no dead letter any more; one that is refused again
         stays, with the new answer.
 
-        USAGE: meterctl dead-letters replay <output> [<seq> ...] [--all] [--json] [--socket <path>]
+        USAGE: meterctl dead-letters replay <output> [<seq> ...] [--all] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -278,6 +326,9 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -290,7 +341,7 @@ import Testing
         The polls stay in the journal as long as its retention keeps them; this output
         does not hand them on any more.
 
-        USAGE: meterctl dead-letters drop <output> [<seq> ...] [--all] [--json] [--socket <path>]
+        USAGE: meterctl dead-letters drop <output> [<seq> ...] [--all] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <output>                The output, as `meterctl outputs` names it.
@@ -302,6 +353,9 @@ import Testing
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -361,13 +415,16 @@ import Testing
         "journal show": """
         OVERVIEW: Show the range of seqs and times, the size, and each loss.
 
-        USAGE: meterctl journal show [--json] [--socket <path>]
+        USAGE: meterctl journal show [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -381,7 +438,7 @@ import Testing
         docs/storage.md says what is in them. A file is only put in place when it is
         whole. While the daemon does not run, the database is opened read-only.
 
-        USAGE: meterctl journal export [--format <format>] [--device <name> ...] [--from <time>] [--to <time>] [--output <file>] [--data <folder>] [--socket <path>]
+        USAGE: meterctl journal export [--format <format>] [--device <name> ...] [--from <time>] [--to <time>] [--output <file>] [--data <folder>] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --format <format>       csv or jsonl. (values: csv, jsonl; default: csv)
@@ -394,6 +451,9 @@ import Testing
                                   run (default: /var/lib/meterd).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 
@@ -411,6 +471,10 @@ import Testing
 
         SUBCOMMANDS:
           check                   Check a configuration file without starting anything.
+          show                    Show the whole configuration, with the origin of each
+                                  value.
+          diff                    Show how the config files differ from what the
+                                  running daemon has in force.
 
           See 'meterctl help config <subcommand>' for detailed help.
 
@@ -424,13 +488,16 @@ import Testing
         and started, and no reading is lost. A file that is not valid changes nothing:
         every problem is printed and the exit status is 65.
 
-        USAGE: meterctl reload [--json] [--socket <path>]
+        USAGE: meterctl reload [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         OPTIONS:
           --json                  Print the daemon's answer as JSON (see
                                   docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 

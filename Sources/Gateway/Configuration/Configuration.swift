@@ -25,6 +25,10 @@ package struct Configuration: Sendable {
 
     package struct API: Hashable, Sendable {
         package var socket = "/run/meterd/meterd.sock"
+        /// Where the API listens beside the socket; nil: nowhere.
+        package var listen: ListenAddress?
+        /// What holds the token that callers over TCP must know; nil: they may only look, and only on this machine.
+        package var tokenFile: String?
     }
 
     package struct Device: Hashable, Sendable {
@@ -53,6 +57,8 @@ package struct Configuration: Sendable {
     package var buses: [BusDescription] = []
     package var devices: [Device] = []
     package var outputs: [Output] = []
+    /// Every key with its value and where that comes from.
+    package var listing = ConfigurationListing()
 }
 
 /// What can grow, and how far.

@@ -8,12 +8,28 @@ extension Configuration {
     /// A key of `[gateway]`, `[journal]` or `[api]` in a later file replaces that of an earlier one; buses, devices and outputs add up.
     /// - Throws: every problem of all files at once.
     package static func load(file: String, hostName: String = Configuration.hostName()) throws(Problems) -> Configuration {
+        let (configuration, problems) = examine(file: file, hostName: hostName)
+        if !problems.isEmpty { throw Problems(problems) }
+        return configuration
+    }
+
+    /// The same, but what can be read is there beside the problems.
+    package static func examine(
+        file: String, hostName: String = Configuration.hostName()
+    ) -> (configuration: Configuration, problems: [Problem]) {
         let log = TomlReader.ProblemLog()
         var reader = ConfigurationReader(hostName: hostName, log: log)
-        for path in Configuration.files(main: file, log: log) { reader.read(path) }
-        let configuration = reader.finish()
-        if !log.list.isEmpty { throw Problems(log.sorted) }
-        return configuration
+        let files = Configuration.files(main: file, log: log)
+        for path in files { reader.read(path) }
+        var configuration = reader.finish()
+        configuration.listing = ConfigurationListing(log.tables, of: configuration, files: files)
+        // They go into logs and onto screens, and some quote what stands in the file.
+        let problems = log.sorted.map { problem in
+            var problem = problem
+            problem.text = Redaction.urls(problem.text)
+            return problem
+        }
+        return (configuration, problems)
     }
 
     /// The files that make up a configuration, in the order in which they are read.
@@ -52,6 +68,7 @@ private struct ConfigurationReader {
     private var devices: [(device: DraftDevice, at: TomlReader)] = []
     private var outputs: [(output: Configuration.Output, at: TomlReader)] = []
     private var busNames: Set<String> = []
+    private var listener = ListenerReader()
 
     init(hostName: String, log: TomlReader.ProblemLog) {
         self.log = log
@@ -69,15 +86,7 @@ private struct ConfigurationReader {
         }
         if let table = root.table("gateway") { readGateway(table) }
         if let table = root.table("journal") { readJournal(table) }
-        if let table = root.table("api") {
-            if let socket = table.path("socket") {
-                configuration.api.socket = socket
-                if socket.utf8.count > SocketFile.pathBytesLimit {
-                    table.problem("socket", "has \(socket.utf8.count) bytes; a socket's path has at most \(SocketFile.pathBytesLimit)")
-                }
-            }
-            table.finish()
-        }
+        if let table = root.table("api") { listener.read(table, into: &configuration.api) }
         for table in root.tables("bus") {
             if let name = table.string("name") { busNames.insert(name) }
             if let bus = BusReader(table).read() { buses.append((bus, table)) }
@@ -133,6 +142,7 @@ private struct ConfigurationReader {
         unique(outputs.map { ($0.output.name, $0.at) }, "output")
         checkEndpoints()
         checkAddresses()
+        listener.check(configuration.api)
         if buses.count > ConfigurationLimits.buses {
             buses[ConfigurationLimits.buses].at.problem(
                 "", "is bus \(ConfigurationLimits.buses + 1); at most \(ConfigurationLimits.buses) are possible")

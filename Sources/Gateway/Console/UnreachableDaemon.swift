@@ -25,6 +25,12 @@ package enum UnreachableDaemon {
         "meterd does not answer on \(socket): \(reason); see systemctl status meterd"
     }
 
+    /// The same, over TCP.
+    package static func text(host: String, reason: String) -> String {
+        let words = reason.contains("refused") || reason.contains("errno: 111") ? "nothing listens there" : reason
+        return "meterd does not answer on \(host): \(words); does [api] listen name this address, and does meterd run?"
+    }
+
     private static let start = "see systemctl status meterd, start it with sudo systemctl start meterd"
     private static let elsewhere = "if it listens elsewhere, name the socket with --socket PATH or METERD_SOCKET"
 }

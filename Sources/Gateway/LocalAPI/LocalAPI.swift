@@ -9,6 +9,10 @@ struct LocalAPI: Sendable {
     var outputs: (any OutputControl)?
     /// The way to the buses; nil where there are none to ask.
     var commissioning: (any CommissioningView)?
+    /// The configuration in force; nil where it is not shown.
+    var configuration: (any ConfigurationView)?
+    /// What the daemon logs; nil where that cannot be changed.
+    var logLevel: LogLevelControl?
     /// The load of the buses and the plans of their devices; nil where there are none to tell of.
     var field: (any FieldView)?
     /// What the quarter hours are asked of; nil where none are made.
@@ -26,11 +30,12 @@ struct LocalAPI: Sendable {
     /// The answer to every request, wrong ones too. The body is one JSON object and a newline.
     func answer(method: String, path: String, parameters: [(key: String, value: String)]) async -> Answer {
         if let answer = await answerOutputs(method: method, path: path, parameters: parameters) { return answer }
+        if let answer = await answerOperation(method: method, path: path, parameters: parameters) { return answer }
         if let answer = await answerField(method: method, path: path, parameters: parameters) { return answer }
         guard LocalAPI.routes.contains(path) else {
             if path == LocalAPI.intervalsRoute { return .failure(405, "method_not_allowed", "\(path) only answers GET") }
-            let routes = LocalAPI.routes + LocalAPI.fieldRoutes.keys + LocalAPI.outputRoutes.map(\.path) + [LocalAPI.intervalsRoute]
-            let hint = Spelling.hint(path, among: routes)
+            let others = (LocalAPI.outputRoutes + LocalAPI.operationRoutes).map(\.path) + LocalAPI.fieldRoutes.keys + [LocalAPI.intervalsRoute]
+            let hint = Spelling.hint(path, among: LocalAPI.routes + others)
             return .failure(404, "not_found", "there is no \(path)\(hint) (routes: \(LocalAPI.routes.joined(separator: ", ")))")
         }
         let wanted = LocalAPI.method(of: path)
@@ -95,6 +100,8 @@ struct LocalAPI: Sendable {
         /// With a 405: the method that the route answers.
         var allows = "GET"
         var contentType = "application/json"
+        /// With a 429.
+        var retryAfterSeconds: Int?
 
         static func success(_ report: some JSONValue) -> Answer {
             Answer(status: 200, body: report.json + [UInt8(ascii: "\n")])

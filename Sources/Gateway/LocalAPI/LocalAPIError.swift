@@ -29,6 +29,25 @@ package struct LocalAPIError: Error, Hashable, Sendable, CustomStringConvertible
         self.cause = cause
     }
 
+    /// The kernel's refusal to listen.
+    static func refusal(_ number: Int32, at door: LocalAPIDoor) -> LocalAPIError {
+        guard case .tcp(let address, _) = door else { return refusal(number, path: door.name) }
+        let reason = String(cString: strerror(number))
+        switch number {
+        case EADDRINUSE:
+            return .init(
+                .inUse, path: address.text, "another program listens on \(address.text); set [api] listen to another port", cause: number)
+        case EACCES, EPERM:
+            return .init(
+                .permission, path: address.text, "cannot listen on \(address.text): \(reason); set [api] listen to a port above 1023",
+                cause: number)
+        default:
+            return .init(
+                .system, path: address.text,
+                "cannot listen on \(address.text): \(reason); set [api] listen to an address of this machine", cause: number)
+        }
+    }
+
     /// The kernel's refusal to make or prepare the socket.
     static func refusal(_ number: Int32, path: String) -> LocalAPIError {
         let reason = String(cString: strerror(number))

@@ -1,30 +1,31 @@
 import HTTPTypes
 import Host
 import Hummingbird
+import HummingbirdCore
 import Logging
 import Metering
 import NIOCore
 import ServiceLifecycle
 
-/// Answers the local API on a Unix socket, mode 0660, that is gone when the server has stopped.
+/// Answers the local API: on a Unix socket, mode 0660, that is gone when the server has stopped, or on a TCP port.
 ///
 /// `run` returns after a graceful shutdown: requests in flight have `stopGrace` to end, then their connections are closed.
 package struct LocalAPIServer: Service {
-    /// Connections at a time; more wait in the kernel's queue.
-    static let connectionsLimit = 32
     /// All header fields of a request.
     static let headerBytesLimit = 16 * 1024
-    /// A connection without a request is closed after this.
-    static let idleTimeout = TimeAmount.seconds(60)
+    /// An answer goes out in pieces of this size, so that a slow caller shows that it takes some.
+    static let pieceBytes = 64 * 1024
     static let stopGrace = Duration.milliseconds(200)
 
-    private let api: LocalAPI
-    private let socket: String
-    private let group: String?
+    let api: LocalAPI
+    private var door: LocalAPIDoor
+    private var limits: LocalAPILimits
+    private var allowance: Lock<RequestAllowance>
     private let eventLoopGroup: any EventLoopGroup
     private let time: any TimeSource
     private let logger: Logger
-    private let onListening: @Sendable () async -> Void
+    private var onListening: @Sendable () async -> Void
+    private var onBound: @Sendable (Int) -> Void = { _ in }
 
     /// - Parameters:
     ///   - outputs: what callers may do to the outputs; nil when they may only look.
@@ -34,31 +35,57 @@ package struct LocalAPIServer: Service {
     package init(
         view: any GatewayView, control: (any GatewayControl)? = nil, outputs: (any OutputControl)? = nil,
         commissioning: (any CommissioningView)? = nil, field: (any FieldView)? = nil, intervals: (any IntervalView)? = nil,
-        socket: String = SocketFile.defaultPath, group: String? = "meterd", eventLoopGroup: any EventLoopGroup,
+        configuration: (any ConfigurationView)? = nil,
+        logLevel: LogLevelControl? = nil, socket: String = SocketFile.defaultPath, group: String? = "meterd",
+        limits: LocalAPILimits = .socket, eventLoopGroup: any EventLoopGroup,
         time: any TimeSource, logger: Logger, onListening: @escaping @Sendable () async -> Void = {}
     ) {
         api = LocalAPI(
-            view: view, control: control, outputs: outputs, commissioning: commissioning, field: field,
-            intervals: intervals)
-        self.socket = socket
-        self.group = group
+            view: view, control: control, outputs: outputs, commissioning: commissioning, configuration: configuration,
+            logLevel: logLevel, field: field, intervals: intervals)
+        door = .unix(path: socket, group: group)
+        self.limits = limits
+        allowance = Lock(RequestAllowance(burst: limits.burst, perSecond: limits.perSecond))
         self.eventLoopGroup = eventLoopGroup
         self.time = time
         self.logger = logger
         self.onListening = onListening
     }
 
+    /// The same API at another door.
+    ///
+    /// - Parameter onBound: called with the port, once clients can connect.
+    package func also(
+        on door: LocalAPIDoor, limits: LocalAPILimits, onBound: @escaping @Sendable (Int) -> Void = { _ in }
+    ) -> LocalAPIServer {
+        var other = self
+        other.door = door
+        other.limits = limits
+        other.allowance = Lock(RequestAllowance(burst: limits.burst, perSecond: limits.perSecond))
+        other.onListening = {}
+        other.onBound = onBound
+        return other
+    }
+
     /// - Throws: `LocalAPIError` when it cannot listen; `CancellationError`.
     package func run() async throws {
-        try SocketFile.check(socket)
+        if case .unix(let path, _) = door { try SocketFile.check(path) }
         let refusal = Lock<LocalAPIError?>(nil)
-        let application = application(refusal)
+        let isStopping = Lock(false)
+        let application = application(refusal, isStopping)
         // NIO removes the file as it closes the socket; this is for the ways out on which it does not come to that.
-        defer { SocketFile.removeUnlessInUse(socket) }
+        defer { if case .unix(let path, _) = door { SocketFile.removeUnlessInUse(path) } }
         do {
-            try await withStopGrace { try await application.run() }
+            try await withStopGrace {
+                // Told before the server is, so that a place that becomes free by its stop goes to nobody.
+                try await withGracefulShutdownHandler {
+                    try await application.run()
+                } onGracefulShutdown: {
+                    isStopping.withLock { $0 = true }
+                }
+            }
         } catch let error as IOError {
-            throw LocalAPIError.refusal(error.errnoCode, path: socket)
+            throw LocalAPIError.refusal(error.errnoCode, at: door)
         } catch {
             if let refusal = refusal.withLock({ $0 }) { throw refusal }
             throw error
@@ -89,7 +116,7 @@ package struct LocalAPIServer: Service {
         }
     }
 
-    private func application(_ refusal: Lock<LocalAPIError?>) -> some ApplicationProtocol {
+    private func application(_ refusal: Lock<LocalAPIError?>, _ isStopping: Lock<Bool>) -> some ApplicationProtocol {
         // Hummingbird announces each server and each request id; what matters of that is logged here.
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
@@ -97,17 +124,28 @@ package struct LocalAPIServer: Service {
             responder: CallbackResponder(callback: respond),
             server: .http1(
                 configuration: .init(
-                    idleTimeout: LocalAPIServer.idleTimeout,
+                    additionalChannelHandlers: [
+                        ConnectionGuardPlacer(
+                            headTime: .nanoseconds(limits.headTime.nanoseconds), stallTime: .nanoseconds(limits.stallTime.nanoseconds))
+                    ],
+                    idleTimeout: .nanoseconds(limits.idleTime.nanoseconds),
                     httpDecoderConfiguration: .init(
                         maxHeaderFieldSize: LocalAPIServer.headerBytesLimit, maxHeaderListSize: LocalAPIServer.headerBytesLimit,
                         maxHeaderFieldCount: 100))),
             configuration: .init(
-                address: .unixDomainSocket(path: socket), serverName: "meterd",
-                availableConnectionsDelegate: .maximum(LocalAPIServer.connectionsLimit, logger: quiet)),
+                address: address, serverName: "meterd",
+                availableConnectionsDelegate: Places(limit: limits.connections, isStopping: isStopping)),
             onServerRunning: { channel in
                 do throws(LocalAPIError) {
-                    try SocketFile.open(socket, toGroup: group)
-                    logger.info("local API listens", metadata: ["api.socket": "\(socket)"])
+                    switch door {
+                    case .unix(let path, let group):
+                        try SocketFile.open(path, toGroup: group)
+                        logger.info("local API listens", metadata: ["api.socket": "\(path)"])
+                    case .tcp(let address, let token):
+                        let access = token == nil ? "looking only" : "by token"
+                        logger.info("local API listens on TCP", metadata: ["api.address": "\(address.text)", "api.access": "\(access)"])
+                        onBound(channel.localAddress?.port ?? 0)
+                    }
                     await onListening()
                 } catch {
                     refusal.withLock { $0 = error }
@@ -118,13 +156,28 @@ package struct LocalAPIServer: Service {
             logger: quiet)
     }
 
+    private var address: BindAddress {
+        switch door {
+        case .unix(let path, _): .unixDomainSocket(path: path)
+        case .tcp(let address, _): .hostname(address.host, port: address.port)
+        }
+    }
+
     private func respond(to request: Request, context: LocalAPIContext) async throws -> Response {
+        let caller = context.channel.remoteAddress?.ipAddress ?? ""
+        if let wait = allowance.withLock({ $0.take(caller, at: time.uptime()) }) {
+            let seconds = Int(wait.seconds.rounded(.up))
+            var answer = LocalAPI.Answer.failure(429, "too_many_requests", "too many requests; go on in \(seconds) s")
+            answer.retryAfterSeconds = max(1, seconds)
+            return response(answer)
+        }
         guard !hasBody(request) else {
             return response(.failure(413, "body_not_allowed", "requests have no body here"), thenClose: context.channel)
         }
         guard request.uri.string.utf8.count <= LocalAPI.targetBytesLimit else {
             return response(.failure(414, "target_too_long", "a path and query may have \(LocalAPI.targetBytesLimit) bytes"))
         }
+        if let refusal = door.refusal(request) { return response(refusal) }
         let parameters = request.uri.queryParameters.map { (key: String($0.key), value: String($0.value)) }
         if request.uri.path == LocalAPI.exportRoute, request.method == .get {
             switch await api.export(parameters) {
@@ -151,15 +204,37 @@ package struct LocalAPIServer: Service {
     private func response(_ answer: LocalAPI.Answer, thenClose channel: (any Channel)? = nil) -> Response {
         var headers: HTTPFields = [.contentType: answer.contentType, .cacheControl: "no-store"]
         if answer.status == 405 { headers[.allow] = answer.allows }
+        if answer.status == 401 { headers[.wwwAuthenticate] = "Bearer" }
+        if let seconds = answer.retryAfterSeconds { headers[.retryAfter] = String(seconds) }
         if channel != nil { headers[.connection] = "close" }
-        let bytes = ByteBuffer(bytes: answer.body)
         let body = ResponseBody(contentLength: answer.body.count) { writer in
-            try await writer.write(bytes)
+            var rest = answer.body[...]
+            while !rest.isEmpty {
+                try await writer.write(ByteBuffer(bytes: rest.prefix(LocalAPIServer.pieceBytes)))
+                rest = rest.dropFirst(LocalAPIServer.pieceBytes)
+            }
             try await writer.finish(nil)
             channel?.close(promise: nil)
         }
         return Response(status: .init(code: answer.status), headers: headers, body: body)
     }
+}
+
+/// Lets in so many connections at a time, and nobody once the stop has begun: the process would end over a connection that the
+/// server took and does not serve any more (docs/decisions/0037).
+private struct Places: AvailableConnectionsDelegate {
+    let limit: Int
+    let isStopping: Lock<Bool>
+    var taken = 0
+
+    init(limit: Int, isStopping: Lock<Bool>) {
+        self.limit = limit
+        self.isStopping = isStopping
+    }
+
+    mutating func connectionOpened() { taken += 1 }
+    mutating func connectionClosed() { taken -= 1 }
+    func isAcceptingNewConnections() -> Bool { taken < limit && !isStopping.withLock { $0 } }
 }
 
 /// Carries the connection to the responder.

@@ -38,6 +38,8 @@ package struct ReloadPlan: Hashable, Sendable {
         }
         refuse("gateway.data_directory", old.gateway.dataDirectory, new.gateway.dataDirectory)
         refuse("api.socket", old.api.socket, new.api.socket)
+        refuse("api.listen", old.api.listen?.text ?? "nothing", new.api.listen?.text ?? "nothing")
+        refuse("api.token_file", old.api.tokenFile ?? "nothing", new.api.tokenFile ?? "nothing")
     }
 
     private struct BusFacts: Hashable {

@@ -10,14 +10,25 @@ import Metering
 ///
 /// - Source: sd-daemon(3) for the prefixes.
 package struct JournalLogHandler: LogHandler {
-    package var logLevel: Logger.Level
+    /// What this copy logs at least, above what the daemon does; nil: the same.
+    private var own: Logger.Level?
+    private let control: LogLevelControl
+    package var logLevel: Logger.Level {
+        get { own.map { max($0, control.level) } ?? control.level }
+        set { own = newValue }
+    }
     package var metadata: Logger.Metadata = [:]
     private let time: any TimeSource
     private let prefixed: Bool
 
     /// - Parameter prefixed: true when stderr is connected to the journal (`JOURNAL_STREAM` is set).
     package init(level: Logger.Level, time: any TimeSource, prefixed: Bool) {
-        logLevel = level
+        self.init(control: LogLevelControl(level), time: time, prefixed: prefixed)
+    }
+
+    /// - Parameter control: says what is logged, from one message to the next.
+    package init(control: LogLevelControl, time: any TimeSource, prefixed: Bool) {
+        self.control = control
         self.time = time
         self.prefixed = prefixed
     }

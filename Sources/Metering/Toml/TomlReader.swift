@@ -15,6 +15,8 @@ package final class TomlReader {
     /// Collects the problems of one file.
     package final class ProblemLog {
         package fileprivate(set) var list: [Problem] = []
+        /// Every table that was read to its end.
+        package fileprivate(set) var tables: [TomlTable] = []
         package init() {}
         /// One place has each problem once: a value that many tables take over is read many times.
         package func add(_ problem: Problem) {
@@ -72,6 +74,7 @@ package final class TomlReader {
 
     /// Call last: notes every key that was not asked for.
     package func finish() {
+        log.tables.append(TomlTable(file: file, path: path, keys: asked, members: members, origins: origins))
         for (key, node) in members where !asked.contains(key) {
             log.add(
                 Problem(

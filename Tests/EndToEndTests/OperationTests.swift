@@ -1,0 +1,95 @@
+import FoundationEssentials
+import Gateway
+import Glibc
+import TestSupport
+import Testing
+
+/// The daemon as an administrator meets it.
+extension EndToEndTests {
+    @Suite(.serialized) struct OperationTests {
+        @Test(.timeLimit(.minutes(3))) func theDaemonAnswersOverTcpByTokenAndKeepsItsSecrets() async throws {
+            let folder = try TemporaryFolder.make("operation")
+            defer { TemporaryFolder.remove(folder) }
+            try #require(makeDirectory(folder + "/data"))
+            let secrets = ["planted-api-token-0001", "planted-output-token-0002"]
+            try TextFile.write(secrets[0] + "\n", to: folder + "/api-token")
+            try TextFile.write(secrets[1] + "\n", to: folder + "/token")
+            let host = "127.0.0.1:\(freePort())"
+            let text = """
+                [gateway]
+                id = "gw"
+                data_directory = "\(folder)/data"
+                [api]
+                socket = "\(folder)/meterd.sock"
+                listen = "\(host)"
+                token_file = "\(folder)/api-token"
+                [[output]]
+                name = "park"
+                type = "http"
+                url = "http://127.0.0.1:\(freePort())/v1/batches"
+                token_file = "\(folder)/token"
+                """
+            let config = folder + "/meterd.toml"
+            try TextFile.write(text, to: config)
+            let daemon = try ChildProcess("meterd", ["--config", config, "--log-level", "notice"], folder: folder)
+            let socket = ["METERD_SOCKET": folder + "/meterd.sock"]
+            func meterctl(_ words: String...) async throws -> (exit: ChildProcess.Exit, output: String, errors: String) {
+                try await runToEnd("meterctl", words, environment: socket)
+            }
+            // Nothing is said of it at this level; it is there when it answers.
+            let end = ContinuousClock.now + .seconds(60)
+            while try await meterctl("status").exit == .code(69), ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(50)) }
+
+            // Over TCP: nothing without the token, everything with it.
+            let bare = try await meterctl("status", "--host", host)
+            #expect(bare.exit == .code(1) && bare.errors.contains("this needs a token"), "\(bare)")
+            let byToken = try await meterctl("status", "--host", host, "--token-file", folder + "/api-token")
+            #expect(byToken.exit == .code(0) && byToken.output.contains("gateway  gw, meterd"), "\(byToken)")
+            let pause = try await meterctl("outputs", "park", "pause", "--host", host, "--token-file", folder + "/api-token")
+            #expect(pause.exit == .code(0) && pause.output.hasPrefix("park is paused"))
+            #expect(try await meterctl("outputs", "park", "pause", "--host", host, "--token-file", folder + "/token").exit == .code(1))
+            #expect(try await meterctl("outputs", "park", "resume").exit == .code(0))
+
+            // The level, at run time: the reload is told once info is logged.
+            #expect(try await meterctl("log-level").output == "notice\n")
+            #expect(try await meterctl("reload").exit == .code(0))
+            #expect(!daemon.errors.contains("config reloaded"))
+            #expect(try await meterctl("log-level", "debug").output == "debug\n")
+            #expect(try await meterctl("reload").exit == .code(0))
+            _ = try await daemon.waitForLine(within: .seconds(30)) { $0.contains("config reloaded") }
+
+            // What differs, until it is applied; the listener wants a restart.
+            #expect(try await meterctl("config", "diff").exit == .code(0))
+            try TextFile.write(text + "\nbatch_age = \"9s\"\n", to: config)
+            let diff = try await meterctl("config", "diff")
+            #expect(diff.exit == .code(1) && diff.output.contains("changed output park batch_age: \"5s\" -> \"9s\""), "\(diff)")
+            #expect(try await meterctl("reload").exit == .code(0))
+            #expect(try await meterctl("config", "diff").exit == .code(0))
+            try TextFile.write(text.replacing("listen = \"\(host)\"", with: ""), to: config)
+            let refused = try await meterctl("reload")
+            #expect(refused.exit == .code(65) && refused.errors.contains("api.listen: cannot change from \(host) to nothing"), "\(refused)")
+            try TextFile.write(text, to: config)
+            #expect(try await meterctl("reload").exit == .code(0))
+
+            let doctor = try await meterctl("doctor", config)
+            #expect(doctor.output.contains("daemon") && !doctor.output.contains("it does not answer"))
+
+            // No secret in what others can see of it.
+            let process = "/proc/\(daemon.processID)/"
+            let seen = [
+                try await meterctl("status", "--json").output, try await meterctl("outputs").output,
+                try await meterctl("config", "show", config).output,
+                try await meterctl("config", "show", "--running", "--json").output, doctor.output, daemon.errors, daemon.output,
+                String(decoding: try Data(contentsOf: URL(filePath: process + "cmdline")), as: UTF8.self),
+                String(decoding: try Data(contentsOf: URL(filePath: process + "environ")), as: UTF8.self),
+            ]
+            for text in seen {
+                #expect(!text.isEmpty || text == daemon.output)
+                for secret in secrets { #expect(!text.contains(secret)) }
+            }
+            daemon.signal(SIGTERM)
+            #expect(await daemon.exit() == .code(0))
+            #expect(!secrets.contains { daemon.errors.contains($0) })
+        }
+    }
+}

@@ -1,0 +1,77 @@
+import FoundationEssentials
+import Gateway
+import TestSupport
+import Testing
+
+/// Every key that the readers ask for is documented, and every documented key is asked for.
+@Suite struct DocumentationTests {
+    private static let page = TextFile.content(Products.repository + "/docs/configuration.md")
+    private static let manual = TextFile.content(Products.repository + "/docs/man/meterd.toml.5")
+
+    /// Keys of a table by what the readers asked, for one table of each kind and type.
+    private static func asked() throws -> [String: Set<String>] {
+        let folder = try TemporaryFolder.make("keys")
+        defer { TemporaryFolder.remove(folder) }
+        let types = Configuration.OutputType.allCases.map(\.rawValue)
+        let outputs = types.map { "[[output]]\nname = \"\($0)\"\ntype = \"\($0)\"\n" }.joined()
+        // ThingsBoard and Home Assistant have keys of their own.
+        let presets = ["thingsboard", "homeassistant"].map { "[[output]]\nname = \"\($0)\"\ntype = \"mqtt\"\npreset = \"\($0)\"\n" }
+            .joined()
+        try TextFile.write("[gateway]\n[journal]\n[api]\n[[bus]]\n[[device]]\n\(outputs)\(presets)", to: folder + "/meterd.toml")
+        var keys: [String: Set<String>] = [:]
+        for entry in Configuration.examine(file: folder + "/meterd.toml", hostName: "box").configuration.listing.entries {
+            let isPreset = ["thingsboard", "homeassistant"].contains(entry.name)
+            let kind = entry.table == "output" ? (isPreset ? "mqtt" : entry.name ?? "") : entry.table
+            keys[kind, default: []].insert(entry.key)
+        }
+        return keys
+    }
+
+    /// The keys in the first column below a heading: `## `[journal]``, `## `[[bus]]``, `` `type = "http"`: ``.
+    private static func documented() -> [String: Set<String>] {
+        var keys: [String: Set<String>] = [:]
+        var kind = ""
+        for line in page.split(separator: "\n") {
+            if line.hasPrefix("## ") { kind = String(line.dropFirst(3).filter { $0.isLetter }) }
+            if line.hasPrefix("`type = ") { kind = line.split(separator: "\"").dropFirst().first.map(String.init) ?? "" }
+            guard line.hasPrefix("| `"), let cell = line.split(separator: "|").first else { continue }
+            for (index, part) in cell.split(separator: "`").enumerated() where index % 2 == 1 && !part.contains(":") {
+                keys[kind, default: []].insert(String(part))
+            }
+        }
+        return keys
+    }
+
+    @Test func everyKeyIsDocumentedAndEveryDocumentedKeyIsRead() throws {
+        let (asked, documented) = (try Self.asked(), Self.documented())
+        let outputTypes = Set(Configuration.OutputType.allCases.map(\.rawValue))
+        #expect(asked.keys.count >= 5 + outputTypes.count)
+        for (kind, keys) in asked {
+            let common = outputTypes.contains(kind) ? documented["output"] ?? [] : []
+            let known = (documented[kind] ?? []).union(common)
+            #expect(!known.isEmpty, "docs/configuration.md has no table for \(kind)")
+            // [device.units] is a table of its own there.
+            let missing = keys.subtracting(known).subtracting(["units"])
+            #expect(missing.isEmpty, "docs/configuration.md does not tell of \(kind): \(missing.sorted())")
+            guard !outputTypes.contains(kind) else { continue }
+            #expect((documented[kind] ?? []).subtracting(keys).isEmpty, "docs/configuration.md tells of \(kind) what nobody reads")
+        }
+        for kind in outputTypes {
+            let stale = (documented[kind] ?? []).subtracting(asked[kind] ?? [])
+            #expect(stale.isEmpty, "docs/configuration.md tells of type \(kind) what nobody reads: \(stale.sorted())")
+        }
+        for key in documented["output"] ?? [] {
+            #expect(outputTypes.contains { asked[$0]?.contains(key) == true }, "no output reads \(key)")
+        }
+    }
+
+    /// The page of section 5 has the keys of all tables, and of outputs those of HTTP.
+    @Test func everyKeyIsInTheManual() throws {
+        // .It Cm devices , quantities
+        let items = Self.manual.split(separator: "\n").filter { $0.hasPrefix(".It Cm ") }
+        let told = Set(items.flatMap { $0.dropFirst(7).split { " ,".contains($0) }.map(String.init) })
+        for (kind, keys) in try Self.asked() where ["gateway", "journal", "api", "bus", "device", "http"].contains(kind) {
+            for key in keys { #expect(told.contains(key), "docs/man/meterd.toml.5 does not tell of \(kind) \(key)") }
+        }
+    }
+}

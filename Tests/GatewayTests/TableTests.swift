@@ -1,0 +1,78 @@
+import Gateway
+import Testing
+
+/// Tables as a pipe gets them; `LocalAPIConsoleTests` has those of the status, devices, outputs and readings.
+@Suite struct TableTests {
+    private let plain = Paint(coloured: false)
+
+    @Test func deadLettersAreARowEach() {
+        let letters = [
+            DeadLetterReport(
+                seq: 1042, rejected: cannedNow.advanced(by: .seconds(-90)), reason: "unknown device", replaying: false, device: "main",
+                time: cannedNow.advanced(by: .seconds(-100))),
+            DeadLetterReport(
+                seq: 1043, rejected: cannedNow.advanced(by: .seconds(-5)), reason: "out of range", replaying: true, device: nil, time: nil),
+        ]
+        let lines = DeadLetterListing(letters, now: cannedNow).table.lines(width: nil, paint: plain)
+        #expect(
+            lines.joined(separator: "\n") == """
+                 SEQ  DEVICE  READ                       REJECTED  AGAIN  REASON
+                1042  main    2026-11-24T05:58:20.000Z  1 min ago  -      unknown device
+                1043  -       -                           5 s ago  yes    out of range
+                """)
+        #expect(DeadLetterListing(letters, now: cannedNow).table.lines(width: 60, paint: plain).allSatisfy { $0.count <= 60 })
+    }
+
+    @Test func theJournalTellsWhatIsKeptAndEachLoss() {
+        let kept = JournalDetailReport(
+            journalID: "0b5c", journal: cannedJournal(), firstTime: cannedNow.advanced(by: .seconds(-3600)), lastTime: cannedNow, losses: []
+        )
+        #expect(
+            JournalListing(kept).lines(width: nil, paint: plain).joined(separator: "\n") == """
+                journal  0b5c
+                kept     1,043 polls, 41,720 readings, 1.0 MiB
+                seq      1 to 1043
+                read     2026-11-24T05:00:00.000Z to 2026-11-24T06:00:00.000Z
+                lost     nothing
+                """)
+        var losing = kept
+        losing.journal.lostPolls = 2
+        losing.journal.lostReadings = 4
+        losing.losses = [
+            LossReport(
+                cause: "not_committed", firstSeq: nil, lastSeq: nil, polls: 2, readings: 4, firstTime: cannedNow, lastTime: cannedNow)
+        ]
+        #expect(
+            JournalListing(losing).lines(width: nil, paint: plain).suffix(4).joined(separator: "\n") == """
+                lost     2 polls, 4 readings
+
+                CAUSE          SEQ  POLLS  READINGS  FROM                      TO
+                not_committed  -        2         4  2026-11-24T06:00:00.000Z  2026-11-24T06:00:00.000Z
+                """)
+    }
+
+    @Test func aReloadTellsWhatItDid() {
+        let report = ReloadReport(
+            buses: ReloadChange(kept: ["line"], stopped: ["hall-2", "roof"], started: ["hall-2", "new"]),
+            outputs: ReloadChange(kept: ["park", "cloud"], stopped: [], started: []))
+        #expect(
+            ReloadVerdict(report).lines == [
+                "the config is applied", "buses    1 kept, changed hall-2, added new, removed roof", "outputs  2 kept",
+            ])
+    }
+
+    @Test func theDoctorsReportIsReadable() {
+        let report = DoctorReport(checks: [
+            .ok("clock", "synchronised, its error is at most 3 ms"),
+            .failure("bus", about: "line-1", "/dev/ttyUSB0: No such file or directory", cure: "plug the adapter in"),
+        ])
+        #expect(
+            report.lines(width: nil, paint: plain).joined(separator: "\n") == """
+                ok       clock       synchronised, its error is at most 3 ms
+                failure  bus line-1  /dev/ttyUSB0: No such file or directory
+                                     → plug the adapter in
+
+                1 failure
+                """)
+    }
+}
