@@ -249,6 +249,8 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
                 if let first = sleepers.min(by: { $0.deadline < $1.deadline }) {
                     let now = SystemTime().uptime()
                     if first.deadline <= now {
+                        // What came while the thread was busy elsewhere came in time.
+                        if poller >= 0 { ready = pollAll() }
                         due = sleepers.filter { $0.deadline <= now }
                         sleepers.removeAll { $0.deadline <= now }
                         break
@@ -288,6 +290,16 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
         until.tv_sec += Int(nanoseconds / 1_000_000_000)
         until.tv_nsec = Int(nanoseconds % 1_000_000_000)
         pthread_cond_timedwait(wakeUp, mutex, &until)
+    }
+
+    /// Everyone whose socket is ready now. Called with `mutex` held.
+    private func pollAll() -> [Sleeper] {
+        var all: [Sleeper] = []
+        while true {
+            let some = poll(.zero)
+            if some.isEmpty { return all }
+            all += some
+        }
     }
 
     /// Waits for sockets, for `bound` at most; who waited for those that are ready is a sleeper no more. Called with `mutex` held.

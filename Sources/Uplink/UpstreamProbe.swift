@@ -52,7 +52,7 @@ package enum UpstreamProbe {
         let line = MQTTLine(name: "doctor")
         let session: MQTTSession
         do throws(MQTTFault) {
-            session = try MQTTSession(own, will: nil)
+            session = try MQTTSession(own, will: nil, now: time.wall())
         } catch {
             return .fails(error.words)
         }
