@@ -14,13 +14,14 @@ import Testing
         defer { TemporaryFolder.remove(folder) }
         let types = Configuration.OutputType.allCases.map(\.rawValue)
         let outputs = types.map { "[[output]]\nname = \"\($0)\"\ntype = \"\($0)\"\n" }.joined()
-        // ThingsBoard and Home Assistant have keys of their own.
-        let presets = ["thingsboard", "homeassistant"].map { "[[output]]\nname = \"\($0)\"\ntype = \"mqtt\"\npreset = \"\($0)\"\n" }
+        // Presets have keys of their own.
+        let names = ["thingsboard", "homeassistant", "aws", "azure"]
+        let presets = names.map { "[[output]]\nname = \"\($0)\"\ntype = \"mqtt\"\npreset = \"\($0)\"\nclient_id = \"box\"\n" }
             .joined()
         try TextFile.write("[gateway]\n[journal]\n[api]\n[[bus]]\n[[device]]\n\(outputs)\(presets)", to: folder + "/meterd.toml")
         var keys: [String: Set<String>] = [:]
         for entry in Configuration.examine(file: folder + "/meterd.toml", hostName: "box").configuration.listing.entries {
-            let isPreset = ["thingsboard", "homeassistant"].contains(entry.name)
+            let isPreset = entry.name.map(names.contains) ?? false
             let kind = entry.table == "output" ? (isPreset ? "mqtt" : entry.name ?? "") : entry.table
             keys[kind, default: []].insert(entry.key)
         }

@@ -55,7 +55,8 @@ import Testing
         for file in House.swiftFiles(under: House.sources + "/Gateway")
         where file.split(separator: "/").last?.hasPrefix("ProblemFacts") == true {
             let text = TextFile.content(file)
-            for part in text.components(between: "problem(", and: "\"").dropFirst() {
+            let parts = ["problem(", "ProblemReport(code: "].flatMap { text.components(between: $0, and: "\"").dropFirst() }
+            for part in parts {
                 let code = part.prefix { $0 != "\"" }
                 // Where the code is the store's own, the first text is the subject.
                 if ["journal"].contains(code) { continue }

@@ -243,5 +243,109 @@ extension HelpTests {
         Example:
           meterctl log-level debug
         """,
+        "profiles": """
+        OVERVIEW: List the register maps, show one, or try one out.
+
+        USAGE: meterctl profiles <subcommand>
+
+        OPTIONS:
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        SUBCOMMANDS:
+          list                    List every profile, where it is from, and which file
+                                  takes the place of which.
+          show                    Show the points of a profile as a table.
+          test                    Decode the worked examples of a profile, or read
+                                  every point of it from a device.
+
+          See 'meterctl help profiles <subcommand>' for detailed help.
+
+        Example:
+          meterctl profiles list
+        """,
+        "profiles list": """
+        OVERVIEW: List every profile, where it is from, and which file takes the place
+        of which.
+
+        Exits 65 when a file is not valid, and says what is wrong with it. The daemon
+        need not run.
+
+        USAGE: meterctl profiles list [--config <file>] [--path <directory> ...] [--json] [--quiet]
+
+        OPTIONS:
+          --config <file>         The configuration whose profile_path is used.
+                                  (default: /etc/meterd/meterd.toml)
+          --path <directory>      Look in this directory instead; may be given several
+                                  times, the first one wins.
+          --json                  Print the list as JSON (see docs/device-profiles.md).
+          -q, --quiet             Print names only, one a line.
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl profiles list
+        """,
+        "profiles show": """
+        OVERVIEW: Show the points of a profile as a table.
+
+        Addresses are those on the wire, counted from 0. FACTOR leads from the raw
+        number to UNIT. The daemon need not run.
+
+        USAGE: meterctl profiles show <name> [--toml] [--json] [--config <file>] [--path <directory> ...]
+
+        ARGUMENTS:
+          <name>                  The profile.
+
+        OPTIONS:
+          --toml                  Print the profile's file as it is, to make one of
+                                  your own from it.
+          --json                  Print it as JSON (see docs/device-profiles.md).
+          --config <file>         The configuration whose profile_path is used.
+                                  (default: /etc/meterd/meterd.toml)
+          --path <directory>      Look in this directory instead; may be given several
+                                  times, the first one wins.
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl profiles show eastron-sdm630
+        """,
+        "profiles test": """
+        OVERVIEW: Decode the worked examples of a profile, or read every point of it
+        from a device.
+
+        With a name alone the examples in the file are decoded; the daemon need not
+        run. With --device the running daemon reads every point between its polls and
+        shows the raw words, the value and whether that can be: compare with the
+        display. The device is one of the configuration, read by its own profile or by
+        the one named, or BUS:UNIT and a name. Exits 1 when an example or a point is
+        wrong, 65 when the file is not valid.
+
+        USAGE: meterctl profiles test [<name>] [--device <device|bus:unit>] [--json] [--config <file>] [--path <directory> ...] [--socket <path>] [--host <host:port>] [--token-file <file>]
+
+        ARGUMENTS:
+          <name>                  The profile; without it the one that the device has.
+
+        OPTIONS:
+          --device <device|bus:unit>
+                                  A configured device, or a bus and a unit id.
+          --json                  Print the outcome as JSON (see
+                                  docs/device-profiles.md).
+          --config <file>         The configuration whose profile_path is used.
+                                  (default: /etc/meterd/meterd.toml)
+          --path <directory>      Look in this directory instead; may be given several
+                                  times, the first one wins.
+          --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
+                                  else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
+          --version               Show the version.
+          -h, --help              Show help information.
+
+        Example:
+          meterctl profiles test eastron-sdm630 --device line-1:3
+        """,
     ]
 }

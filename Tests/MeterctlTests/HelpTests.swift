@@ -369,7 +369,7 @@ import Testing
         was read the row says so. Times are in UTC. CSV and JSON have the gauges and
         the readings at the boundaries as well.
 
-        USAGE: meterctl intervals [<device>] [--from <time>] [--to <time>] [--last <duration>] [--json] [--csv] [--socket <path>]
+        USAGE: meterctl intervals [<device>] [--from <time>] [--to <time>] [--last <duration>] [--json] [--csv] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
         ARGUMENTS:
           <device>                Show this device only.
@@ -387,6 +387,9 @@ import Testing
                                   quarter hour as CSV (see docs/local-api.md).
           --socket <path>         The daemon's socket (default: METERD_SOCKET if set,
                                   else /run/meterd/meterd.sock).
+          --host <host:port>      Ask over TCP, where [api] listen allows it:
+                                  127.0.0.1:8471.
+          --token-file <file>     With --host: a file that holds the token.
           --version               Show the version.
           -h, --help              Show help information.
 

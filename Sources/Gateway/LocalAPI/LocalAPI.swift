@@ -34,7 +34,8 @@ struct LocalAPI: Sendable {
         if let answer = await answerField(method: method, path: path, parameters: parameters) { return answer }
         guard LocalAPI.routes.contains(path) else {
             if path == LocalAPI.intervalsRoute { return .failure(405, "method_not_allowed", "\(path) only answers GET") }
-            let others = (LocalAPI.outputRoutes + LocalAPI.operationRoutes).map(\.path) + LocalAPI.fieldRoutes.keys + [LocalAPI.intervalsRoute]
+            let others =
+                (LocalAPI.outputRoutes + LocalAPI.operationRoutes).map(\.path) + LocalAPI.fieldRoutes.keys + [LocalAPI.intervalsRoute]
             let hint = Spelling.hint(path, among: LocalAPI.routes + others)
             return .failure(404, "not_found", "there is no \(path)\(hint) (routes: \(LocalAPI.routes.joined(separator: ", ")))")
         }
