@@ -1,5 +1,6 @@
 /* zlib (Debian zlib1g-dev) and a corner of glibc as Swift sees them. */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -46,3 +47,6 @@ static inline int chost_epoll_wait(int poller, int *descriptors, int room, long 
 }
 static inline void chost_bell_ring(int bell) { eventfd_write(bell, 1); }
 static inline void chost_bell_clear(int bell) { eventfd_t value; eventfd_read(bell, &value); }
+
+/* A macro of a negative number, which Swift does not import. */
+static inline int chost_one_arena(void) { return mallopt(M_ARENA_MAX, 1); }
