@@ -9,6 +9,8 @@ let standalone: [LinkerSetting] = [
         [
             "-static-stdlib", "-l_FoundationCShims", "-l_FoundationCollections", "-lswiftSynchronization",
             "-Xlinker", "--no-export-dynamic",
+            // Functions that came out the same are kept once.
+            "-Xlinker", "--icf=safe",
         ], .when(configuration: .release))
 ]
 
