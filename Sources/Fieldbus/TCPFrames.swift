@@ -79,6 +79,7 @@ struct TCPFrames {
         // An exception has one byte after its function, an answer its own count of bytes.
         let own = bytes[7] & 0x80 != 0 ? 3 : 3 + Int(bytes[8])
         guard word(4) == own else { return .garbled("header says \(word(4)) bytes, the reply \(own)") }
+        guard 6 + own <= TCPFrames.frameLimit else { return .garbled("a reply of \(own) bytes, more than a frame holds") }
         guard count >= 6 + own else { return .part }
         length = 6 + own
         return .frame

@@ -66,6 +66,7 @@ import Testing
         Lie("more registers") { $0.tcp([3, 8, 0, 1, 0, 2, 0, 3, 0, 4]) },
         Lie("header length too long") { $0.tcp($0.goodPDU, length: 250) },
         Lie("header length too short") { $0.tcp($0.goodPDU, length: 3) },
+        Lie("more than a frame holds") { $0.tcp([3, 255] + [UInt8](repeating: 7, count: 255)) },
         Lie("transaction id to come") { $0.tcp($0.goodPDU, transaction: $0.transaction + 1) },
         Lie("protocol id") { request in
             var frame = request.tcp(request.goodPDU)
