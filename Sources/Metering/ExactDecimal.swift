@@ -147,25 +147,27 @@ extension ExactDecimal: CustomStringConvertible {
             var start = room.count
             repeat {
                 start -= 1
-                room[start] = UInt8(ascii: "0") + UInt8(magnitude % 10)
-                magnitude /= 10
+                let tenth = magnitude / 10
+                room[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: magnitude &- tenth &* 10)
+                magnitude = tenth
             } while magnitude != 0
             if mantissa < 0 { bytes.append(UInt8(ascii: "-")) }
-            let count = room.count - start
-            let point = count + Int(exponent)  // digits before the decimal point
+            let all = UnsafeRawBufferPointer(rebasing: room[start...])
+            let point = all.count + Int(exponent)  // digits before the decimal point
             if exponent >= 0, point <= 21 {
-                bytes.append(contentsOf: room[start...])
+                bytes.append(contentsOf: all)
                 for _ in 0..<exponent { bytes.append(UInt8(ascii: "0")) }
             } else if exponent < 0, point > 0 {
-                bytes.append(contentsOf: room[start..<start + point])
+                bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: all[..<point]))
                 bytes.append(UInt8(ascii: "."))
-                bytes.append(contentsOf: room[(start + point)...])
+                bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: all[point...]))
             } else if exponent < 0, point > -6 {
-                bytes.append(contentsOf: [UInt8(ascii: "0"), UInt8(ascii: ".")])
+                bytes.append(UInt8(ascii: "0"))
+                bytes.append(UInt8(ascii: "."))
                 for _ in 0..<(-point) { bytes.append(UInt8(ascii: "0")) }
-                bytes.append(contentsOf: room[start...])
+                bytes.append(contentsOf: all)
             } else {
-                bytes.append(contentsOf: room[start...])
+                bytes.append(contentsOf: all)
                 bytes.append(UInt8(ascii: "e"))
                 bytes.append(contentsOf: String(exponent).utf8)
             }

@@ -16,7 +16,9 @@ struct MQTTEncoder: Sendable {
     private var lines = JSONLinesFormat()
     private var writer = JSONRecordWriter()
     private var batchEncoder = JSONBatchEncoder()
-    private var topics: [String: String] = [:]
+    private var topics = TopicCache()
+    /// The messages that were measured last, one a record, so that sending does not write them again.
+    private var measured: (journalID: String, historical: Bool, parcels: [MQTTParcel]) = ("", false, [])
     private var gateway = ""
     private var saidOnline = false
     /// Devices announced on this connection, and those about to be.
@@ -25,19 +27,29 @@ struct MQTTEncoder: Sendable {
 
     init(_ settings: MQTTSettings) { self.settings = settings }
 
-    func fitting(_ batch: Batch, bytes: Int) -> Int {
-        var lines = lines
-        return lines.records(of: batch, limit: bytes).count
+    mutating func fitting(_ batch: Batch, bytes: Int) -> Int {
+        guard case .records(let template) = settings.layout else { return lines.records(of: batch, limit: bytes).count }
+        var (parcels, room): ([MQTTParcel], Int) = ([], bytes)
+        for entry in batch.records {
+            let parcel = record(entry, of: batch, template)
+            room -= parcel.message.payload.count
+            if room < 0, !parcels.isEmpty { break }
+            parcels.append(parcel)
+        }
+        measured = (batch.journalID, batch.historical, parcels)
+        return parcels.count
     }
 
-    func size(of batch: Batch) -> Int {
-        var lines = lines
-        return lines.records(of: batch, limit: .max).bytes.count
+    mutating func size(of batch: Batch) -> Int {
+        guard case .records(let template) = settings.layout else { return lines.records(of: batch, limit: .max).bytes.count }
+        let parcels = records(batch, template)
+        measured = (batch.journalID, batch.historical, parcels)
+        return parcels.reduce(0) { $0 + $1.message.payload.count }
     }
 
     mutating func parcels(_ batch: Batch) -> [MQTTParcel] {
         switch settings.layout {
-        case .records(let template): batch.records.map { record($0, of: batch, template) }
+        case .records(let template): records(batch, template)
         case .thingsboard: thingsboard(batch)
         case .batches(let topic, let bytes): batches(batch, topic: topic, bytes: bytes)
         }
@@ -61,16 +73,29 @@ struct MQTTEncoder: Sendable {
         return parcels
     }
 
+    private mutating func records(_ batch: Batch, _ template: String) -> [MQTTParcel] {
+        let isSame = measured.journalID == batch.journalID && measured.historical == batch.historical
+        var known = isSame ? measured.parcels[...] : []
+        measured.parcels = []
+        return batch.records.map { entry in
+            known = known.drop { $0.seqs[0] < entry.seq }
+            if let parcel = known.first, parcel.seqs[0] == entry.seq { return parcel }
+            return record(entry, of: batch, template)
+        }
+    }
+
     private mutating func record(_ record: BatchRecord, of batch: Batch, _ template: String) -> MQTTParcel {
         var payload: [UInt8] = []
+        payload.reserveCapacity(24 * (record.readings.count + 8))
         lines.append(record, of: batch, first: true, to: &payload)
         payload.removeLast()  // the line end
         if batch.historical {
             payload.removeLast()
             payload.write(",\"historical\":true}")
         }
-        let entry = record.source.entry
-        let topic = MQTTSettings.topic(template, gateway: batch.gateway, device: entry.device, role: entry.role.rawValue)
+        let topic = topics.topic(of: record.source) { entry in
+            MQTTSettings.topic(template, gateway: batch.gateway, device: entry.device, role: entry.role.rawValue)
+        }
         return MQTTParcel(message: MQTTMessage(topic: topic, payload: payload), seqs: [record.seq])
     }
 
@@ -151,6 +176,21 @@ struct MQTTEncoder: Sendable {
         saidOnline = true
         for source in announcing { announced.insert(ObjectIdentifier(source)) }
         announcing = []
+    }
+}
+
+/// The topics of the sources in use: one gateway has one encoder.
+private struct TopicCache {
+    /// A topic with its source, so that no other object can get the same identity meanwhile.
+    private var topics: [ObjectIdentifier: (source: RecordSource, topic: String)] = [:]
+
+    mutating func topic(of source: RecordSource, make: (CatalogEntry) -> String) -> String {
+        let id = ObjectIdentifier(source)
+        if let known = topics[id] { return known.topic }
+        if topics.count >= ShapeCache.limit { topics.removeAll(keepingCapacity: true) }
+        let topic = make(source.entry)
+        topics[id] = (source, topic)
+        return topic
     }
 }
 

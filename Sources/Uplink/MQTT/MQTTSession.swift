@@ -231,6 +231,9 @@ final class MQTTSession: @unchecked Sendable {
             return
         }
         complaints.withLock { $0.greeted = true }
+        // The library writes out every line of its log for the callback, two for each message. All that it tells better than its numbers
+        // is why one was not let in.
+        mosquitto_log_callback_set(client, nil)
         let opening = state.withLock { state in
             if case .connecting = state.phase { state.phase = .connected }
             return state.opening.take()
