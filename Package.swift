@@ -48,7 +48,8 @@ let package = Package(
         .target(
             name: "Fieldbus",
             dependencies: ["Metering", "Host", "CModbus", .product(name: "Logging", package: "swift-log")],
-            swiftSettings: testable),
+            // What a bus calls runs where the bus runs, on its reader's thread, unless it says otherwise.
+            swiftSettings: testable + [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .target(
             name: "Store",
             dependencies: ["Metering", "Host", "Evidence", "CSQLite", .product(name: "Logging", package: "swift-log")],

@@ -21,26 +21,30 @@ package struct BoundaryPlan: Sendable {
         var isSecond = false
     }
 
-    /// How long the visit to each device takes; nil for one without counters.
-    private var expected: [Duration?]
+    private static let periodNanoseconds = period.nanoseconds
+    private static let leadLimitNanoseconds = leadLimit.nanoseconds
+    private static let lateLimitNanoseconds = lateLimit.nanoseconds
+
+    /// How long the visit to each device takes, in nanoseconds: it is looked through at each turn. Nil for one without counters.
+    private var expected: [Int64?]
     /// The quarter hour, counted from 1970, whose end is being read or was just read.
     private var swept: Int64?
     private var turns: [Turn] = []
     private var current: (turn: Turn, start: Uptime)?
 
     /// - Parameter expected: how long the visit to each device should take, until it is known; nil for one that is left out.
-    package init(expected: [Duration?]) { self.expected = expected }
+    package init(expected: [Duration?]) { self.expected = expected.map { $0?.nanoseconds } }
 
     /// The device to be asked now, if any.
     mutating func next(at now: Uptime, wallOffset: Duration, isOnline: (Int) -> Bool) -> Int? {
         let wall = now.nanoseconds + wallOffset.nanoseconds
-        if let swept, !BoundaryPlan.isNear(swept, wall, lead: BoundaryPlan.leadLimit) {
+        if let swept, !BoundaryPlan.isNear(swept, wall, lead: BoundaryPlan.leadLimitNanoseconds) {
             self.swept = nil
             turns = []
         }
         if swept == nil {
             let lead = lead(isOnline)
-            let number = (wall + lead.nanoseconds).flooredQuotient(by: BoundaryPlan.period.nanoseconds)
+            let number = (wall + lead).flooredQuotient(by: BoundaryPlan.periodNanoseconds)
             guard BoundaryPlan.isNear(number, wall, lead: lead) else { return nil }
             swept = number
             turns = expected.indices.filter { expected[$0] != nil && isOnline($0) }.map { Turn(device: $0) }
@@ -57,10 +61,10 @@ package struct BoundaryPlan: Sendable {
     /// When the next sweep begins; nil when there is nobody to ask.
     func wake(at now: Uptime, wallOffset: Duration, isOnline: (Int) -> Bool) -> Uptime? {
         guard expected.contains(where: { $0 != nil }) else { return nil }
-        let lead = lead(isOnline).nanoseconds
-        let wall = now.nanoseconds + wallOffset.nanoseconds
-        let number = (wall + lead).flooredQuotient(by: BoundaryPlan.period.nanoseconds) + 1
-        return Uptime(nanoseconds: number * BoundaryPlan.period.nanoseconds - lead - wallOffset.nanoseconds)
+        let lead = lead(isOnline)
+        let offset = wallOffset.nanoseconds
+        let number = (now.nanoseconds + offset + lead).flooredQuotient(by: BoundaryPlan.periodNanoseconds) + 1
+        return Uptime(nanoseconds: number * BoundaryPlan.periodNanoseconds - lead - offset)
     }
 
     /// Tells what came of a visit; one that is no turn of a sweep changes nothing.
@@ -69,21 +73,21 @@ package struct BoundaryPlan: Sendable {
         current = nil
         if !answered, !turn.isSecond { turns.append(Turn(device: device, isSecond: true)) }
         guard answered, let before = expected[device] else { return }
-        expected[device] = (before + (now - start)) / 2
+        expected[device] = (before + now.nanoseconds - start.nanoseconds) / 2
     }
 
     /// The device has other counters now, or none.
     mutating func expect(_ duration: Duration?, of device: Int) {
-        if expected.indices.contains(device) { expected[device] = duration }
+        if expected.indices.contains(device) { expected[device] = duration?.nanoseconds }
     }
 
-    private func lead(_ isOnline: (Int) -> Bool) -> Duration {
-        let sweep = expected.indices.reduce(Duration.zero) { $0 + (isOnline($1) ? expected[$1] ?? .zero : .zero) }
-        return min(sweep / 2, BoundaryPlan.leadLimit)
+    private func lead(_ isOnline: (Int) -> Bool) -> Int64 {
+        let sweep = expected.indices.reduce(0) { $0 + (isOnline($1) ? expected[$1] ?? 0 : 0) }
+        return min(sweep / 2, BoundaryPlan.leadLimitNanoseconds)
     }
 
-    private static func isNear(_ number: Int64, _ wall: Int64, lead: Duration) -> Bool {
-        let age = wall - number * period.nanoseconds
-        return age >= -lead.nanoseconds && age < lateLimit.nanoseconds
+    private static func isNear(_ number: Int64, _ wall: Int64, lead: Int64) -> Bool {
+        let age = wall - number * periodNanoseconds
+        return age >= -lead && age < lateLimitNanoseconds
     }
 }

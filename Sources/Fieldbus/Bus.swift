@@ -66,15 +66,15 @@ package final class Bus: Sendable {
 
     private func loop() async throws {
         let start = time.uptime()
-        let devices = devices
-        var finders = devices.map { device in maps == nil ? nil : device.search.map { SunSpecFinder(bases: $0.bases) } }
-        var plans = devices.map { ReadPlan(profile: $0.profile, cost: BusCost(of: description.address)) }
+        let first = devices
+        var finders = first.map { device in maps == nil ? nil : device.search.map { SunSpecFinder(bases: $0.bases) } }
+        var plans = first.map { ReadPlan(profile: $0.profile, cost: BusCost(of: description.address)) }
         warnOfUnreadable(plans)
         account.withLock { [plans] in $0.plans = plans }
         let closing = description.closesQuarterHours ? plans.indices.map { plans[$0].closingTime() } : []
-        var schedule = PollPlan(periods: devices.map(Bus.usefulPeriods), closing: closing, start: start)
-        var lastAnswers = [Uptime?](repeating: nil, count: devices.count)
-        for device in devices where device.profile.limits.requestPause > .zero {
+        var schedule = PollPlan(periods: first.map(Bus.usefulPeriods), closing: closing, start: start)
+        var lastAnswers = [Uptime?](repeating: nil, count: first.count)
+        for device in first where device.profile.limits.requestPause > .zero {
             await (reader as? any PauseKeeping)?.keep(pause: device.profile.limits.requestPause, unit: device.unit)
         }
         if connectDelay > .zero { await (reader as? any DelayKeeping)?.keep(connectDelay: connectDelay) }
@@ -160,12 +160,13 @@ package final class Bus: Sendable {
         _ schedule: inout PollPlan
     ) async -> Visit {
         let common = plan.blocks(for: classes)
-        var visit = await visit(devices[device], common + [plan.retry(at: start)].compactMap { $0 }, after: &lastAnswer)
+        let asked = devices[device]
+        var visit = await visit(asked, common + [plan.retry(at: start)].compactMap { $0 }, after: &lastAnswer)
         let unasked = plan.unasked(for: classes, besides: visit.answers)
-        deliver(visit, of: device, unasked: unasked)
+        deliver(visit, of: asked.entry, unasked: unasked)
         learn(visit, device, classes, &plan)
         var outcome = Bus.outcome(of: visit)
-        if outcome == .answered, plan.hasNothingLeft(of: Set(devices[device].periods.keys)), !visit.hasWords {
+        if outcome == .answered, !visit.hasWords, plan.hasNothingLeft(of: Set(asked.periods.keys)) {
             outcome = .silent
             if visit.answers.isEmpty { visit.answers = unasked }
         } else if visit.answers.isEmpty {
@@ -184,7 +185,7 @@ package final class Bus: Sendable {
         let (blocks, classes) = plan.closing()
         let visit = await visit(devices[device], blocks, after: &lastAnswer)
         guard !visit.answers.isEmpty else { return }
-        deliver(visit, of: device, unasked: [])
+        deliver(visit, of: devices[device].entry, unasked: [])
         learn(visit, device, classes, &plan)
         settle(visit, Bus.outcome(of: visit), device, [], [], from: start, plan, &schedule)
     }
@@ -199,7 +200,7 @@ package final class Bus: Sendable {
         if let fault = Bus.lineFault(of: visit) {
             told.answers = plan.blocks(for: [.live]).map { BlockAnswer(block: $0, outcome: .fault(fault)) }
         }
-        deliver(told, of: device, unasked: plan.unasked(for: [.live], besides: told.answers))
+        deliver(told, of: devices[device].entry, unasked: plan.unasked(for: [.live], besides: told.answers))
         learn(visit, device, [], &plan)
         // A refusal does not bring a device back; the next probe asks for something else.
         let isRefused = visit.answers.contains { $0.outcome == .fault(.exception(2)) }
@@ -257,12 +258,12 @@ package final class Bus: Sendable {
         return whole
     }
 
-    func deliver(_ visit: Visit, of device: Int, unasked: [BlockAnswer]) {
+    func deliver(_ visit: Visit, of entry: CatalogID, unasked: [BlockAnswer]) {
         let answers = unasked.isEmpty ? visit.answers : visit.answers + unasked
         guard !answers.isEmpty else { return }
         sink.take(
             Poll(
-                entry: devices[device].entry, time: visit.time, uptime: visit.uptime, clock: time.clockState().quality,
+                entry: entry, time: visit.time, uptime: visit.uptime, clock: time.clockState().quality,
                 answers: answers))
     }
 
@@ -283,7 +284,7 @@ package final class Bus: Sendable {
             outcome == .answered ? nil : reason ?? (reader as? any FaultExplaining)?.lastError?.sentence ?? Bus.firstFault(of: visit)?.name
         let slots = schedule.slots(of: device)
         let down = outcome == .unreachable || schedule.isSilent
-        let refused = plan.refusedPoints.map { devices[device].profile.points[$0].quantity.id }
+        let refused = plan.refusedPoints.map { plan.profile.points[$0].quantity.id }
         let turn = account.withLock { account in
             account.record(visit, device: device, change: change, slots: slots, refused: refused, isPoll: isPoll, from: start)
             return account.turnBus(down: down, answered: outcome == .answered, reason: reason, at: visit.time)

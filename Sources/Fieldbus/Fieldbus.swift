@@ -5,7 +5,7 @@
 import Host
 import Metering
 
-/// Asks the devices of one bus for registers; reading is all it can do.
+/// Asks the devices of one bus for registers; reading is all it can do. Whoever asks waits for the answer before asking again.
 ///
 /// Conformers: `TCPReader`, `SerialReader`, and simulated ones in tests.
 package protocol RegisterReader: Sendable {

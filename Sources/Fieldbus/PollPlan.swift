@@ -31,6 +31,7 @@ package struct PollPlan: Sendable {
     static let unreadRetry = Duration.seconds(60)
     /// The longest that a slot is put off for others. A slow class would lose a slot each time if it waited for its whole period.
     static let patience = Duration.seconds(5)
+    private static let patienceNanoseconds = patience.nanoseconds
 
     package enum DeviceState: Hashable, Sendable {
         /// Not heard yet.
@@ -52,8 +53,8 @@ package struct PollPlan: Sendable {
 
     private struct Slot {
         var pointClass: PointClass
-        /// Nil for `once`.
-        var period: Duration?
+        /// In nanoseconds; nil for `once`.
+        var period: Int64?
         /// Nil for a `once` that is served.
         var due: Uptime?
         /// From when on it goes along with a visit for other classes, since it got no words at its own time.
@@ -161,7 +162,7 @@ package struct PollPlan: Sendable {
     private static func slots(_ periods: [PointClass: Duration], at start: Uptime) -> [Slot] {
         PointClass.allCases.compactMap { pointClass in
             periods[pointClass].map { period in
-                Slot(pointClass: pointClass, period: pointClass == .once ? nil : max(period, .milliseconds(1)), due: start)
+                Slot(pointClass: pointClass, period: pointClass == .once ? nil : max(period, .milliseconds(1)).nanoseconds, due: start)
             }
         }
     }
@@ -172,7 +173,7 @@ package struct PollPlan: Sendable {
         var first: (due: Uptime, deadline: Uptime)?
         for slot in device.slots {
             guard let due = slot.due else { continue }
-            let deadline = due + min(slot.period ?? .seconds(1), PollPlan.patience)
+            let deadline = Uptime(nanoseconds: due.nanoseconds + min(slot.period ?? 1_000_000_000, PollPlan.patienceNanoseconds))
             first = first.map { (min($0.due, due), min($0.deadline, deadline)) } ?? (due, deadline)
         }
         // A retry alone, unanswered, would look like a silent device: it goes along with others, where there are any.
@@ -193,10 +194,10 @@ package struct PollPlan: Sendable {
                 devices[index].slots[slot].due = nil
                 continue
             }
-            let missed = (now.nanoseconds - due.nanoseconds) / period.nanoseconds
-            let served = due.advanced(by: .nanoseconds(missed * period.nanoseconds))
-            devices[index].slots[slot].count.serve(after: now - served, period: period, skipped: Int(missed))
-            devices[index].slots[slot].due = PollPlan.slot(after: served, period: period, wallOffset: wallOffset)
+            let missed = (now.nanoseconds - due.nanoseconds) / period
+            let served = due.nanoseconds + missed * period
+            devices[index].slots[slot].count.serve(isLate: now.nanoseconds - served > period / 2, skipped: Int(missed))
+            devices[index].slots[slot].due = PollPlan.slot(after: Uptime(nanoseconds: served), period: period, wallOffset: wallOffset)
         }
         return classes
     }
@@ -205,9 +206,13 @@ package struct PollPlan: Sendable {
     ///
     ///     period 1 s, served at 10.000 → 11.000;  at 10.300 → 11.000;  at 10.700 → 12.000
     static func slot(after served: Uptime, period: Duration, wallOffset: Duration) -> Uptime {
+        slot(after: served, period: period.nanoseconds, wallOffset: wallOffset)
+    }
+
+    private static func slot(after served: Uptime, period: Int64, wallOffset: Duration) -> Uptime {
         let offset = wallOffset.nanoseconds
-        let wall = served.nanoseconds + offset + period.nanoseconds / 2
-        return Uptime(nanoseconds: (wall.flooredQuotient(by: period.nanoseconds) + 1) * period.nanoseconds - offset)
+        let wall = served.nanoseconds + offset + period / 2
+        return Uptime(nanoseconds: (wall.flooredQuotient(by: period) + 1) * period - offset)
     }
 
     /// When a `once` that failed goes along with the next visit.
@@ -263,9 +268,9 @@ package struct SlotCount: Hashable, Sendable {
         self.skipped = skipped
     }
 
-    fileprivate mutating func serve(after delay: Duration, period: Duration, skipped missed: Int) {
+    fileprivate mutating func serve(isLate: Bool, skipped missed: Int) {
         served += 1
-        late += delay > period / 2 ? 1 : 0
+        late += isLate ? 1 : 0
         skipped += missed
     }
 

@@ -18,7 +18,7 @@ package func makeReader(for description: BusDescription, time: any TimeSource) -
     }
 }
 
-/// A reader that blocks, on a thread that whoever asks it may share.
+/// A reader with a thread, which whoever asks it may share.
 package protocol OnThread: Sendable {
     nonisolated var thread: ThreadExecutor { get }
 }

@@ -25,6 +25,10 @@ package final class LiveReadings: Sendable {
                 known.poll.answers.count == poll.answers.count && zip(known.poll.answers, poll.answers).allSatisfy { $0.block == $1.block }
             }
             let readings = same.map { polls[$0].readings } ?? decoder.count(poll.answers)
+            if let same, same == polls.count - 1 {
+                polls[same].poll = poll
+                return readings
+            }
             if let same { polls.remove(at: same) } else if polls.count == LiveReadings.shapeLimit { polls.removeFirst() }
             polls.append((poll, readings))
             return readings

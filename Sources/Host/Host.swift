@@ -16,7 +16,7 @@ package protocol TimeSource: Sendable {
     /// What is known about the wall clock now.
     func clockState() -> ClockState
     /// Returns at `deadline`, or throws `CancellationError` when the task is cancelled.
-    func sleep(until deadline: Uptime) async throws
+    nonisolated(nonsending) func sleep(until deadline: Uptime) async throws
 }
 
 /// Whether the kernel holds the wall clock synchronised, and how far it may be off.

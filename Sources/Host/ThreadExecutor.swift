@@ -10,7 +10,8 @@ import Metering
 ///     }
 ///
 /// A task that prefers `tasks` runs on the same thread, and `sleep(until:)` waits there too: a loop that asks such an actor and then
-/// sleeps costs one wake-up a turn, where the shared pool would cost four.
+/// sleeps costs one wake-up a turn, where the shared pool would cost four. Cheaper still is one that asks no actor: going into one and out
+/// of it is a job each, and what waits for a continuation within one is resumed in the pool before it comes back.
 ///
 /// A thread that watches sockets serves many actors at once, if none of them blocks: they wait with `ready(_:for:within:)`, and a hundred
 /// answers that come together cost one wake-up.
@@ -22,9 +23,11 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
         case task(UnownedJob)
     }
 
+    // Unchecked, since hundreds of sleepers are looked through at each turn and must be plain bytes. Who is taken out of `sleepers` is
+    // resumed, once, by whoever took it out.
     private enum Wait {
-        case time(CheckedContinuation<Void, any Error>)
-        case socket(Int32, CheckedContinuation<Bool, Never>)
+        case time(UnsafeContinuation<Void, any Error>)
+        case socket(Int32, UnsafeContinuation<Bool, Never>)
 
         var descriptor: Int32? { if case .socket(let descriptor, _) = self { descriptor } else { nil } }
 
@@ -164,13 +167,13 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
     // MARK: Sleeping
 
     /// Returns at `deadline`, or throws `CancellationError` when the task is cancelled or the thread stopped.
-    package func sleep(until deadline: Uptime) async throws {
+    nonisolated(nonsending) package func sleep(until deadline: Uptime) async throws {
         pthread_mutex_lock(mutex)
         nextSleeper += 1
         let id = nextSleeper
         pthread_mutex_unlock(mutex)
         try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
+            try await withUnsafeThrowingContinuation { continuation in
                 pthread_mutex_lock(mutex)
                 // Seen under the lock: a cancellation before this finds no sleeper, and is seen here.
                 let refused = Task.isCancelled || stopping
@@ -195,7 +198,7 @@ package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
     nonisolated(nonsending) package func ready(_ descriptor: Int32, for what: Readiness, within bound: Duration) async -> Bool {
         let deadline = SystemTime().uptime() + bound
         if isCurrent, let answer = waitHere(descriptor, what, bound) { return answer }
-        return await withCheckedContinuation { continuation in
+        return await withUnsafeContinuation { continuation in
             pthread_mutex_lock(mutex)
             let isWatched = !stopping && chost_epoll_watch(poller, descriptor, what == .toWrite ? 1 : 0) == 0
             if isWatched {
@@ -341,7 +344,7 @@ package struct ThreadTime: TimeSource {
     package func uptime() -> Uptime { clocks.uptime() }
     package func wall() -> Timestamp { clocks.wall() }
     package func clockState() -> ClockState { clocks.clockState() }
-    package func sleep(until deadline: Uptime) async throws { try await thread.sleep(until: deadline) }
+    nonisolated(nonsending) package func sleep(until deadline: Uptime) async throws { try await thread.sleep(until: deadline) }
 }
 
 /// What `ps -L` and gdb call the calling thread; cut to 15 bytes, the kernel's limit.

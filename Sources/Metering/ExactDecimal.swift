@@ -94,6 +94,7 @@ package struct ExactDecimal: Hashable, Sendable {
 
     /// Nil when the product does not fit.
     package func multiplied(by other: ExactDecimal) -> ExactDecimal? {
+        if other.mantissa == 1, other.exponent == 0 { return self }
         if other.mantissa == 1 { return ExactDecimal(mantissa: mantissa, exponent: Int(exponent) + Int(other.exponent)) }
         let (product, overflow) = mantissa.multipliedReportingOverflow(by: other.mantissa)
         guard !overflow else { return nil }

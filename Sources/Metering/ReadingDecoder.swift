@@ -9,6 +9,7 @@ package struct ReadingDecoder: Sendable {
     /// The points that are decoded, in profile order: all of them, or those of `selecting`.
     package private(set) var selected: [Int]
     private let steps: [Step]
+    private let absent: [[UInt64]]
 
     /// What the common point needs, without the lists of the uncommon ones: a million values an hour are decoded here.
     private struct Step {
@@ -18,7 +19,8 @@ package struct ReadingDecoder: Sendable {
         var factor: ExactDecimal
         var offset: ExactDecimal
         var scaleRegister: Block?
-        var absent: [UInt64]
+        /// Words that stand for no value are in `absent`.
+        var hasAbsent: Bool
         var isText: Bool
         /// True where the sign must be turned.
         var negate: Bool
@@ -33,9 +35,10 @@ package struct ReadingDecoder: Sendable {
         steps = profile.points.map { point in
             Step(
                 block: point.block, encoding: point.encoding, order: point.order, factor: point.factor, offset: point.offset,
-                scaleRegister: point.scaleRegister, absent: point.absent, isText: point.quantity.kind == .text,
+                scaleRegister: point.scaleRegister, hasAbsent: !point.absent.isEmpty, isText: point.quantity.kind == .text,
                 negate: point.invert != (invert && ReadingDecoder.hasDirection(point.quantity)), isComposed: point.isComposed)
         }
+        absent = profile.points.map(\.absent)
         selected = Array(profile.points.indices)
     }
 
@@ -63,31 +66,34 @@ package struct ReadingDecoder: Sendable {
 
     private func decode(point index: Int, _ answers: [BlockAnswer]) -> Reading? {
         let step = steps[index]
-        guard let answer = answers.first(where: { $0.block.covers(step.block) }) else { return nil }
-        switch answer.outcome {
+        guard let place = answers.firstIndex(where: { $0.block.covers(step.block) }) else { return nil }
+        switch answers[place].outcome {
         case .fault(let fault):
             return Reading(point: index, value: nil, quality: fault.quality)
         case .words(let words):
-            guard let own = ReadingDecoder.words(of: step.block, in: answer.block, words) else {
+            let block = answers[place].block
+            guard let own = ReadingDecoder.words(of: step.block, in: block, words) else {
                 return Reading(point: index, value: nil, quality: .badValue)
             }
-            if step.isComposed { return composed(own, index, step, answer.block, words, answers) }
+            if step.isComposed { return composed(own, index, step, block, words, answers) }
             if step.encoding == .string {
                 return RawText.text(own, order: step.order).map { Reading(point: index, value: .text($0)) }
                     ?? Reading(point: index, value: nil, quality: .badValue)
             }
-            guard let raw = raw(step.order.pattern(own), step) else { return Reading(point: index, value: nil, quality: .badValue) }
+            let pattern = step.order.pattern(own)
+            guard !isAbsent(pattern, index, step), let raw = step.encoding.number(pattern) else {
+                return Reading(point: index, value: nil, quality: .badValue)
+            }
             if step.isText { return Reading(point: index, value: .text(raw.description)) }
-            guard let value = raw.multiplied(by: step.factor), let scaled = scaled(value, step, answer.block, words),
+            guard let value = raw.multiplied(by: step.factor), let scaled = scaled(value, step, block, words),
                 let number = finished(scaled, step, negate: step.negate)
             else { return Reading(point: index, value: nil, quality: .badValue) }
             return Reading(point: index, value: .number(number))
         }
     }
 
-    private func raw(_ pattern: UInt64, _ step: Step) -> ExactDecimal? {
-        step.absent.contains(pattern) ? nil : step.encoding.number(pattern)
-    }
+    /// A sentinel, which stands for no value.
+    private func isAbsent(_ pattern: UInt64, _ index: Int, _ step: Step) -> Bool { step.hasAbsent && absent[index].contains(pattern) }
 
     /// By the power of ten in the scale register. It must come from the same answer: it may change between two.
     private func scaled(_ value: ExactDecimal, _ step: Step, _ block: Block, _ words: [UInt16]) -> ExactDecimal? {
@@ -109,7 +115,7 @@ package struct ReadingDecoder: Sendable {
         _ own: ArraySlice<UInt16>, _ index: Int, _ step: Step, _ block: Block, _ words: [UInt16], _ answers: [BlockAnswer]
     ) -> Reading {
         let point = profile.points[index]
-        guard let raw = raw(own, point, step, block, words) else { return Reading(point: index, value: nil, quality: .badValue) }
+        guard let raw = raw(own, index, step, block, words) else { return Reading(point: index, value: nil, quality: .badValue) }
         if step.isText {
             let name = point.names.isEmpty ? nil : raw.integer.flatMap { point.names[$0] }
             return Reading(point: index, value: .text(name ?? raw.description))
@@ -122,14 +128,14 @@ package struct ReadingDecoder: Sendable {
     }
 
     /// What stands in the point's own registers and parts; nil for a sentinel and for what is no number.
-    private func raw(_ own: ArraySlice<UInt16>, _ point: PointDefinition, _ step: Step, _ block: Block, _ words: [UInt16]) -> ExactDecimal?
-    {
+    private func raw(_ own: ArraySlice<UInt16>, _ index: Int, _ step: Step, _ block: Block, _ words: [UInt16]) -> ExactDecimal? {
+        let point = profile.points[index]
         var pattern = point.order.pattern(own)
         for part in point.parts {
             guard let word = ReadingDecoder.words(of: part, in: block, words) else { return nil }
             pattern = pattern << 16 | point.order.pattern(word)
         }
-        if step.absent.contains(pattern) { return nil }
+        if isAbsent(pattern, index, step) { return nil }
         if let mask = point.mask { pattern = (pattern & mask) >> UInt64(mask.trailingZeroBitCount) }
         guard let raw = step.encoding.number(pattern) else { return nil }
         return ReadingDecoder.mapped(raw, by: point.map)

@@ -67,13 +67,16 @@ package enum TimeQuality: Character, Hashable, Sendable, CaseIterable {
 extension Duration {
     /// Whole milliseconds, rounded down.
     package var milliseconds: Int64 {
-        components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
+        Int64(attoseconds / 1_000_000_000_000_000)
     }
 
     /// Whole nanoseconds, rounded down; ±292 years.
     package var nanoseconds: Int64 {
-        components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000
+        Int64(attoseconds / 1_000_000_000)
     }
+
+    /// The same as the standard library's, which takes any integer and is ten times as slow.
+    package static func nanoseconds(_ count: Int64) -> Duration { Duration(attoseconds: Int128(count) * 1_000_000_000) }
 
     package var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

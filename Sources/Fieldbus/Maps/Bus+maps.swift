@@ -106,6 +106,6 @@ extension Bus {
         let fault = Bus.lineFault(of: turn) ?? .timeout
         var told = turn
         told.answers = plan.blocks(for: classes).map { BlockAnswer(block: $0, outcome: .fault(fault)) }
-        deliver(told, of: device, unasked: [])
+        deliver(told, of: devices[device].entry, unasked: [])
     }
 }
