@@ -68,7 +68,7 @@ package final class Bus: Sendable {
         let start = time.uptime()
         let first = devices
         var finders = first.map { device in maps == nil ? nil : device.search.map { SunSpecFinder(bases: $0.bases) } }
-        var plans = first.map { ReadPlan(profile: $0.profile, cost: BusCost(of: description.address)) }
+        var plans = first.map { ReadPlan($0.map, cost: BusCost(of: description.address)) }
         warnOfUnreadable(plans)
         account.withLock { [plans] in $0.plans = plans }
         let closing = description.closesQuarterHours ? plans.indices.map { plans[$0].closingTime() } : []

@@ -105,11 +105,16 @@ package struct DeviceDescription: Hashable, Sendable {
     package var name: String
     package var unit: UInt8
     package var entry: CatalogID
-    package var profile: Profile
+    package var profile: Profile {
+        get { map.value }
+        set { map = Shared(newValue) }
+    }
     /// Period of each point class; a class without one is not asked. `once` is asked at start and after each loss of the device.
     package var periods: [PointClass: Duration]
     /// How its map is found out; nil where the profile is the map. Until then the profile is the last one known.
     package var search: MapSearch?
+    /// The profile, in one piece: whoever holds a device in hand holds little.
+    private(set) var map: Shared<Profile>
 
     package init(
         name: String, unit: UInt8, entry: CatalogID, profile: Profile, periods: [PointClass: Duration], search: MapSearch? = nil
@@ -117,10 +122,20 @@ package struct DeviceDescription: Hashable, Sendable {
         self.name = name
         self.unit = unit
         self.entry = entry
-        self.profile = profile
+        map = Shared(profile)
         self.periods = periods
         self.search = search
     }
+}
+
+/// A value that many hold and nobody changes.
+final class Shared<Value: Hashable & Sendable>: Hashable, Sendable {
+    let value: Value
+
+    init(_ value: Value) { self.value = value }
+
+    static func == (a: Shared, b: Shared) -> Bool { a === b || a.value == b.value }
+    func hash(into hasher: inout Hasher) { hasher.combine(value) }
 }
 
 /// What a bus and its devices have been through, as `meterctl` shows it.

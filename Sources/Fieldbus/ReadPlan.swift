@@ -9,7 +9,8 @@ package struct ReadPlan: Sendable {
     /// More blocks under suspicion than this, and suspicion starts anew.
     static let suspectLimit = 64
 
-    let profile: Profile
+    private let map: Shared<Profile>
+    var profile: Profile { map.value }
     private let cost: BusCost
     private let used: [RegisterTable: [Range<Int>]]
     private(set) var cuts: [RegisterTable: Set<Int>] = [:]
@@ -37,8 +38,12 @@ package struct ReadPlan: Sendable {
     /// True once a merged request had to be split.
     package private(set) var wasSplit = false
 
-    package init(profile: Profile, cost: BusCost) {
-        self.profile = profile
+    package init(profile: Profile, cost: BusCost) { self.init(Shared(profile), cost: cost) }
+
+    /// Of a profile that others hold too.
+    init(_ map: Shared<Profile>, cost: BusCost) {
+        self.map = map
+        let profile = map.value
         self.cost = cost
         counterClasses = Set(profile.points.filter(Self.isCounter).map(\.pointClass))
         var used: [RegisterTable: [Range<Int>]] = [:]

@@ -65,7 +65,8 @@ package struct Gateway: Sendable {
         let journal = JournalWriter(
             store: store, interval: configuration.journal.commitInterval, time: time, limits: limits, logger: logger)
         let live = LiveReadings([])
-        let maps = MapDesk(store: store, live: live)
+        let decoders = DecoderShelf()
+        let maps = MapDesk(store: store, live: live, decoders: decoders)
         // As the maps were found last: the devices may be asleep.
         let known = try await maps.recall(configuration)
         let ids = known.ids(try await store.promise(known.entries))
@@ -79,7 +80,8 @@ package struct Gateway: Sendable {
             deliveries: { configuration, outbox in
                 configuration.outputs.map { output in
                     Gateway.delivery(
-                        output, configuration, journalID: report.journalID, outbox: outbox, client: client, time: time, logger: logger)
+                        output, configuration, journalID: report.journalID, outbox: outbox, decoders: decoders, client: client, time: time,
+                        logger: logger)
                 }
             })
         let lineup = Lineup(
@@ -115,8 +117,8 @@ package struct Gateway: Sendable {
     }
 
     private static func delivery(
-        _ output: Configuration.Output, _ configuration: Configuration, journalID: String, outbox: any Outbox, client: HTTPClient,
-        time: any TimeSource, logger: Logger
+        _ output: Configuration.Output, _ configuration: Configuration, journalID: String, outbox: any Outbox, decoders: DecoderShelf,
+        client: HTTPClient, time: any TimeSource, logger: Logger
     ) -> DeliveryService {
         let upstream: any Upstream =
             switch output.target {
@@ -130,11 +132,7 @@ package struct Gateway: Sendable {
             batchRecords: output.batchRecords, batchBytes: output.batchBytes, batchAge: output.batchAge, filter: output.filter,
             pace: output.pace, policy: output.policy, requestTimeout: output.timeout, stopGrace: .milliseconds(300))
         return DeliveryService(
-            settings, outbox: outbox, upstream: upstream,
-            decoder: { entry in
-                let profile = try Profile(toml: entry.profileText, file: entry.profile + ".toml")
-                return ReadingDecoder(profile: profile, invert: entry.invert)
-            }, time: time, logger: logger)
+            settings, outbox: outbox, upstream: upstream, decoder: { try decoders.decoder(of: $0) }, time: time, logger: logger)
     }
 
     /// Runs until SIGTERM or SIGINT, then stops in order. The journal is committed and closed when it returns.

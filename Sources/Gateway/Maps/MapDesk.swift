@@ -13,12 +13,14 @@ package final class MapDesk: MapKeeper {
 
     private let store: Store
     private let live: LiveReadings
+    private let decoders: DecoderShelf
     /// Devices that have their maps found, by name.
     private let devices = Lock<[String: Known]>([:])
 
-    package init(store: Store, live: LiveReadings) {
+    package init(store: Store, live: LiveReadings, decoders: DecoderShelf = DecoderShelf()) {
         self.store = store
         self.live = live
+        self.decoders = decoders
     }
 
     package func keep(_ map: FoundMap, of device: String) -> CatalogID {
@@ -28,7 +30,7 @@ package final class MapDesk: MapKeeper {
             known.device.profileText = map.text
             known.id = store.promiseAtOnce(known.device.catalogEntry)
             devices[device] = known
-            live.exchange(MapDesk.board(known.device, known.id))
+            live.exchange(board(known.device, known.id))
             return known.id
         }
     }
@@ -77,16 +79,16 @@ package final class MapDesk: MapKeeper {
                     if kept.contains(device.bus), let own = before[device.name], own.device.isFound { known = own }
                     devices[device.name] = known
                 }
-                if known.device.isFound { boards.append(MapDesk.board(known.device, known.id)) }
+                if known.device.isFound { boards.append(board(known.device, known.id)) }
             }
             live.show(boards)
         }
     }
 
-    private static func board(
+    private func board(
         _ device: Configuration.Device, _ id: CatalogID
     ) -> (id: CatalogID, entry: CatalogEntry, decoder: ReadingDecoder) {
-        (id, device.catalogEntry, ReadingDecoder(profile: device.profile, invert: device.invert))
+        (id, device.catalogEntry, decoders.decoder(of: device))
     }
 }
 

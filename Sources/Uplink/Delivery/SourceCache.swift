@@ -14,6 +14,8 @@ struct SourceCache {
     }
 
     private var known: [CatalogID: Lookup] = [:]
+    /// The text of each profile, once for all entries that have it.
+    private var texts: Set<String> = []
     /// Those of the known entries that are unwanted.
     private(set) var unwanted: Set<CatalogID> = []
     private let decoder: @Sendable (CatalogEntry) throws -> ReadingDecoder
@@ -30,6 +32,7 @@ struct SourceCache {
     mutating func learn(_ id: CatalogID, _ entry: CatalogEntry?) -> Lookup {
         if known.count >= SourceCache.limit {
             known.removeAll(keepingCapacity: true)
+            texts.removeAll()
             unwanted.removeAll(keepingCapacity: true)
         }
         let lookup = look(at: entry, id)
@@ -38,8 +41,9 @@ struct SourceCache {
         return lookup
     }
 
-    private func look(at entry: CatalogEntry?, _ id: CatalogID) -> Lookup {
-        guard let entry else { return .undecodable(reason: "catalog entry \(id.rawValue) is missing from the database") }
+    private mutating func look(at entry: CatalogEntry?, _ id: CatalogID) -> Lookup {
+        guard var entry else { return .undecodable(reason: "catalog entry \(id.rawValue) is missing from the database") }
+        entry.profileText = texts.insert(entry.profileText).memberAfterInsert
         if let filter, !filter.devices.contains(entry.device) { return .unwanted }
         do {
             let whole = try decoder(entry)
