@@ -43,6 +43,7 @@ package struct StatusScreen: Sendable {
 
     private func clock(_ paint: Paint) -> String {
         let clock = report.clock
+        if clock.source == .nobody { return "clock    \(paint("unknown", .warning)): times of readings are marked as not synchronized" }
         guard clock.synchronized else {
             return "clock    \(paint("not synchronized", .warning)): times of readings are marked so"
         }
