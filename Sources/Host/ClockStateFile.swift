@@ -146,7 +146,8 @@ extension ClockStateFile.Entry {
             guard line.hasPrefix(key + " ") else { return nil }
             values.append(line.dropFirst(key.utf8.count + 1))
         }
-        guard let asked = Self.number(values[0]), asked <= Self.longest, ["yes", "no"].contains(values[1]), let error = Self.number(values[2])
+        guard let asked = Self.number(values[0]), asked <= Self.longest, let error = Self.number(values[2]),
+            ["yes", "no"].contains(values[1])
         else { return nil }
         self.init(
             answer: KernelAnswer(isSynchronized: values[1] == "yes", maxErrorMicroseconds: Int(error)),

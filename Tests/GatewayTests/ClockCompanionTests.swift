@@ -80,6 +80,7 @@ import Testing
 
         var report = cannedStatus()
         report.clock = ClockReport(nobody)
-        #expect(StatusScreen(report, now: cannedNow).lines(width: 200, paint: Paint(coloured: false)).contains { $0.hasPrefix("clock    unknown") })
+        let screen = StatusScreen(report, now: cannedNow).lines(width: 200, paint: Paint(coloured: false))
+        #expect(screen.contains { $0.hasPrefix("clock    unknown") })
     }
 }

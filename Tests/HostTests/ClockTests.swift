@@ -192,7 +192,8 @@ import Testing
         try file.publish(ClockStateFile.Entry(answer: Self.good, asked: Self.now))
         machine.pass(.seconds(1))
         #expect(enquiry.state().quality == .unknown && enquiry.state().source == .nobody(file, .old(seconds: 32)))
-        try file.publish(ClockStateFile.Entry(answer: KernelAnswer(isSynchronized: false, maxErrorMicroseconds: 16_000_000), asked: machine.now))
+        let wrong = KernelAnswer(isSynchronized: false, maxErrorMicroseconds: 16_000_000)
+        try file.publish(ClockStateFile.Entry(answer: wrong, asked: machine.now))
         machine.pass(.seconds(1))
         #expect(enquiry.state() == ClockState(quality: .unknown, maxErrorMilliseconds: 16_000, source: .companion))
     }

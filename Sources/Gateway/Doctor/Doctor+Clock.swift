@@ -42,7 +42,8 @@ extension Doctor {
         }
         if status.clock.source == .nobody {
             return missing(
-                "the daemon does not read \(surroundings.clockFile.path)", cure: "sudo systemctl restart meterd, and see systemctl cat meterd")
+                "the daemon does not read \(surroundings.clockFile.path)",
+                cure: "sudo systemctl restart meterd, and see systemctl cat meterd")
         }
         return [.ok("clock", about: subject, "it tells the daemon what the kernel says")]
     }
