@@ -52,17 +52,29 @@ extension EndToEndTests {
             defer { TemporaryFolder.remove(folder) }
             try #require(makeDirectory(folder + "/data"))
             try #require(makeDirectory(folder + "/run"))
+            let plant = try ChildProcess("metersim", ["plant", "--tcp", "127.0.0.1:0"], folder: folder)
+            let address = try await plant.waitForLine { $0.hasPrefix("listening tcp ") }.dropFirst("listening tcp ".count)
             let config = folder + "/meterd.toml"
             try TextFile.write(
                 """
                 [gateway]
                 id = "gw"
+                profile_path = ["\(Products.repository)/profiles"]
                 data_directory = "\(folder)/data"
                 [api]
                 socket = "\(folder)/meterd.sock"
+                [[bus]]
+                name = "lan"
+                url = "tcp://\(address)"
+                [[device]]
+                name = "grid"
+                bus = "lan"
+                unit = 1
+                profile = "eastron-sdm630"
+                role = "grid"
                 """, to: config)
             let daemon = try forbidden(["--config", config, "--clock-state", folder + "/run/state"], folder: folder)
-            let alone = try await status(folder) { !$0.problems.isEmpty }
+            let alone = try await status(folder) { $0.devices.first?.state == .online }
             #expect(alone.clock == ClockReport(synchronized: false, maxErrorMilliseconds: Int(Int32.max), source: .nobody))
             let problem = try #require(alone.problems.first { $0.code == "clock_unknown" })
             #expect(problem.text.contains("\(folder)/run/state is not there: meterd-clock.service is not running"))
@@ -86,8 +98,18 @@ extension EndToEndTests {
             let synchronised = try await status(folder) { $0.clock.synchronized }
             #expect(synchronised.clock == ClockReport(synchronized: true, maxErrorMilliseconds: 4, source: .companion))
             #expect(synchronised.problems.isEmpty && synchronised.health == .ok)
+            // The next reading says so.
+            let socket = ["METERD_SOCKET": folder + "/meterd.sock"]
+            let end = ContinuousClock.now + .seconds(60)
+            var readings = ""
+            while !readings.contains("\"clock\":\"S\""), ContinuousClock.now < end {
+                readings = try await runToEnd("meterctl", ["readings", "--json"], environment: socket).output
+                try file.publish(ClockStateFile.Entry(answer: right, asked: SystemTime().uptime()))
+            }
+            #expect(readings.contains("\"clock\":\"S\""), "\(readings)")
             daemon.signal(SIGTERM)
             #expect(await daemon.exit() == .code(0))
+            try await plant.stop()
         }
 
         @Test(.timeLimit(.minutes(2))) func aCompanionThatCannotDoItsWorkSaysWhy() async throws {

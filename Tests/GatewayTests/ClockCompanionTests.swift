@@ -48,10 +48,16 @@ import Testing
 
     @Test func whatCannotBeHadOrPublishedEndsItWithTheCure() async throws {
         let folder = try ScratchFolder("clock")
-        let silent = ServiceNotifier(environment: [:])
-        let refused = ClockCompanion(directory: folder.path, notifier: silent, time: SystemTime(), ask: { nil })
+        let socket = try NotifySocket()
+        let notifier = ServiceNotifier(environment: ["NOTIFY_SOCKET": socket.path])
+        let refused = ClockCompanion(directory: folder.path, notifier: notifier, time: SystemTime(), ask: { nil })
         let first = await #expect(throws: ClockCompanion.Failure.self) { try await refused.run() }
         #expect("\(try #require(first))".contains("may not ask the kernel for its clock"))
+        let nowhere = ClockCompanion(
+            directory: folder.path + "/none", notifier: notifier, time: SystemTime(),
+            ask: { KernelAnswer(isSynchronized: true, maxErrorMicroseconds: 1) })
+        await #expect(throws: ClockCompanion.Failure.self) { try await nowhere.run() }
+        #expect(socket.heard().isEmpty, "it was never ready")
         // Its directory goes while it runs: the next one gets a new one from the service manager.
         let path = folder.path + "/own"
         try #require(makeDirectory(path))
@@ -60,7 +66,7 @@ import Testing
             rmdir(path)
         }
         let lost = ClockCompanion(
-            directory: path, notifier: silent, time: time, ask: { KernelAnswer(isSynchronized: true, maxErrorMicroseconds: 1) })
+            directory: path, notifier: notifier, time: time, ask: { KernelAnswer(isSynchronized: true, maxErrorMicroseconds: 1) })
         let second = await #expect(throws: ClockCompanion.Failure.self) { try await lost.run() }
         #expect("\(try #require(second))".hasPrefix("\(path)/state.new: cannot open: No such file or directory; name a directory"))
     }
