@@ -3,7 +3,7 @@ import Metering
 
 extension ProblemFacts {
     /// How to mend a companion that does not tell of the clock. It is part of the service and starts with it.
-    static let companionCure = "sudo systemctl start meterd-clock; journalctl -u meterd-clock says why it stopped"
+    static let companionCure = "sudo systemctl start meterd-clock; sudo journalctl -u meterd-clock says why it stopped"
 
     var clockProblems: [Problem] { clock.problem.map { [Problem(report: $0, severity: .heals)] } ?? [] }
 }

@@ -75,7 +75,8 @@ import Testing
             #expect(fault() == .malformed, "the first \(length) bytes")
         }
         let spoiled = [
-            text + "\n", text + text, "\u{FEFF}" + text, text.replacing("clock 1", with: "clock 2"), text.replacing("yes", with: "YES"),
+            text + "\n", text + "x", text + text, "\u{FEFF}" + text, text.replacing("clock 1", with: "clock 2"),
+            text.replacing("yes", with: "YES"),
             text.replacing("8000000000", with: "-8000000000"), text.replacing("8000000000", with: "+8000000000"),
             text.replacing("8000000000", with: "9223372036854775807"), text.replacing("8000000000", with: "99999999999999999999"),
             text.replacing("8000000000", with: ""), text.replacing("8000000000", with: "8e9"), text.replacing("15000", with: "-1"),
