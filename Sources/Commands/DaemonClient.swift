@@ -89,7 +89,7 @@ struct DaemonClient {
             }
             for try await piece in response.body { try take(Array(piece.readableBytesView)) }
         } catch let error as HTTPClientError {
-            throw Failure.failed("the daemon broke the answer off: \(error.shortDescription); see journalctl -u meterd")
+            throw Failure.failed("the daemon broke the answer off: \(error.shortDescription); see sudo journalctl -u meterd")
         }
     }
 

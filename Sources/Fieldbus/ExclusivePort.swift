@@ -34,17 +34,30 @@ package enum ExclusivePort {
     }
 
     private static func holder(of status: stat) -> String? {
-        guard let table = text("/proc/locks") else { return nil }
+        guard let table = text("/proc/locks"), let process = process(locking: status.st_ino, onDevice: status.st_dev, in: table)
+        else { return nil }
+        let name = text("/proc/\(process)/comm").map { String($0.split(separator: "\n").first ?? "") } ?? "a program"
+        return "\(name), process \(process)"
+    }
+
+    /// Who has locked the file of this number on the file system of this device number. Other file systems have files of the same number:
+    /// each container has a first pseudo terminal of its own.
+    ///
+    /// - Source: proc(5), /proc/locks; the device number is the kernel's major and minor number in hexadecimal, as makedev(3) packs them.
+    package static func process(locking inode: UInt, onDevice device: UInt, in table: String) -> Int32? {
+        let major = (device >> 8 & 0xFFF) | (device >> 32 & ~0xFFF)
+        let minor = (device & 0xFF) | (device >> 12 & ~0xFF)
+        let file = "\(hexadecimal(major)):\(hexadecimal(minor)):\(inode)"
         // 2: FLOCK  ADVISORY  WRITE 4711 00:18:5 0 EOF
         for line in table.split(separator: "\n") {
             let fields = line.split(separator: " ")
-            guard fields.count >= 6, fields[1] == "FLOCK", fields[5].hasSuffix(":\(status.st_ino)"), let process = Int32(fields[4])
-            else { continue }
-            let name = text("/proc/\(process)/comm").map { String($0.split(separator: "\n").first ?? "") } ?? "a program"
-            return "\(name), process \(process)"
+            if fields.count >= 6, fields[1] == "FLOCK", fields[5] == file, let process = Int32(fields[4]) { return process }
         }
         return nil
     }
+
+    /// In two digits at least.
+    private static func hexadecimal(_ number: UInt) -> String { (number < 16 ? "0" : "") + String(number, radix: 16) }
 
     private static func text(_ path: String) -> String? {
         let file = open(path, O_RDONLY | O_CLOEXEC)

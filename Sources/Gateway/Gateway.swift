@@ -112,7 +112,8 @@ package struct Gateway: Sendable {
             // The loop sleeps on the reader's thread, where it runs; with another clock, in tests, it sleeps by that.
             let thread = time is SystemTime ? (reader as? any OnThread)?.thread : nil
             return Bus(
-                bus, devices: own, reader: reader, sink: sink, maps: maps, time: thread.map { ThreadTime(on: $0) } ?? time, logger: logger)
+                bus, devices: own, reader: reader, sink: sink, maps: maps,
+                time: thread.map { ThreadTime(on: $0, clockState: time.clockState) } ?? time, logger: logger)
         }
     }
 

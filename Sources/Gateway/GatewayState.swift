@@ -52,7 +52,7 @@ package final class GatewayState: GatewayView {
             version: Gateway.version, gateway: configuration.gateway.id, journalID: openReport.journalID, started: started,
             uptimeSeconds: Int((time.uptime() - startedUptime).seconds), health: ProblemFacts.health(problems.map(\.severity)),
             problems: problems.map(\.report),
-            clock: ClockReport(synchronized: clock.quality == .synchronized, maxErrorMilliseconds: clock.maxErrorMilliseconds),
+            clock: ClockReport(clock),
             buses: buses.map(GatewayState.report), devices: deviceReports(configuration, buses), journal: GatewayState.report(journalState),
             outputs: outputReports(lineup, outputStates))
     }

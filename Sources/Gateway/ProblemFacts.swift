@@ -166,13 +166,4 @@ struct ProblemFacts {
                     "\(state.deadLettersDropped) dead letters were removed for newer ones: only so many are kept")
             }
     }
-
-    private var clockProblems: [Problem] {
-        if clock.quality == .synchronized { return [] }
-        return [
-            problem(
-                .heals, "clock_unsynchronized", "clock",
-                "the kernel does not call the clock synchronised; readings are marked so, check that a time service runs")
-        ]
-    }
 }

@@ -3,7 +3,6 @@
 // Threads for blocking C, the clocks, a lock, gzip. The only module beside Metering that every room may use: it knows nothing of
 // meters, SQL or HTTP.
 
-import CHost
 import Glibc
 import Metering
 
@@ -19,14 +18,16 @@ package protocol TimeSource: Sendable {
     nonisolated(nonsending) func sleep(until deadline: Uptime) async throws
 }
 
-/// Whether the kernel holds the wall clock synchronised, and how far it may be off.
+/// Whether the kernel holds the wall clock synchronised, how far it may be off, and who says so.
 package struct ClockState: Hashable, Sendable {
     package var quality: TimeQuality
     package var maxErrorMilliseconds: Int
+    package var source: ClockSource
 
-    package init(quality: TimeQuality, maxErrorMilliseconds: Int) {
+    package init(quality: TimeQuality, maxErrorMilliseconds: Int, source: ClockSource = .kernel) {
         self.quality = quality
         self.maxErrorMilliseconds = maxErrorMilliseconds
+        self.source = source
     }
 }
 
@@ -51,25 +52,20 @@ package struct SystemTime: TimeSource {
     /// A clock whose error may be larger is not called synchronised.
     package static let maxErrorBound = 1000
 
-    package init() {}
+    /// Nil: the one that all share.
+    private let enquiry: ClockEnquiry?
+
+    package init() { enquiry = nil }
+
+    /// - Parameter enquiry: how to learn of the kernel's clock.
+    package init(enquiry: ClockEnquiry) { self.enquiry = enquiry }
 
     package func uptime() -> Uptime { Uptime(nanoseconds: SystemTime.read(CLOCK_BOOTTIME)) }
 
     package func wall() -> Timestamp { Timestamp(milliseconds: SystemTime.read(CLOCK_REALTIME) / 1_000_000) }
 
-    /// As the kernel said it within the last second: each poll of each bus wants to know, and it changes in minutes.
-    package func clockState() -> ClockState { SystemTime.clock.state(at: uptime(), SystemTime.askKernel) }
-
-    private static let clock = ClockMemory()
-
-    /// adjtimex(2): synchronised means STA_UNSYNC is clear and the estimated maximum error is below the bound.
-    private static func askKernel() -> ClockState {
-        var state = timex()
-        guard adjtimex(&state) >= 0 else { return ClockState(quality: .unknown, maxErrorMilliseconds: Int(Int32.max)) }
-        let milliseconds = state.maxerror / 1000
-        let synchronized = state.status & STA_UNSYNC == 0 && milliseconds <= SystemTime.maxErrorBound
-        return ClockState(quality: synchronized ? .synchronized : .unknown, maxErrorMilliseconds: milliseconds)
-    }
+    /// As it was told within the last second: each poll of each bus wants to know, and it changes in minutes.
+    package func clockState() -> ClockState { (enquiry ?? ClockEnquiry.shared).state() }
 
     package func sleep(until deadline: Uptime) async throws {
         let left = deadline - uptime()

@@ -338,12 +338,16 @@ package final class ThreadTasks: TaskExecutor, @unchecked Sendable {
 package struct ThreadTime: TimeSource {
     private let thread: ThreadExecutor
     private let clocks = SystemTime()
+    private let state: @Sendable () -> ClockState
 
-    package init(on thread: ThreadExecutor) { self.thread = thread }
+    package init(on thread: ThreadExecutor, clockState: @escaping @Sendable () -> ClockState = { SystemTime().clockState() }) {
+        self.thread = thread
+        state = clockState
+    }
 
     package func uptime() -> Uptime { clocks.uptime() }
     package func wall() -> Timestamp { clocks.wall() }
-    package func clockState() -> ClockState { clocks.clockState() }
+    package func clockState() -> ClockState { state() }
     nonisolated(nonsending) package func sleep(until deadline: Uptime) async throws { try await thread.sleep(until: deadline) }
 }
 

@@ -25,7 +25,19 @@ struct Meterd: AsyncParsableCommand {
     @Option(help: "The least level that is logged: debug, info, notice, warning, error.")
     var logLevel = Logger.Level.info
 
+    @Option(
+        help: ArgumentHelp(
+            "Where to read what is known of the kernel's clock while the daemon itself may not ask the kernel.", valueName: "file"))
+    var clockState = ClockStateFile.standardPath
+
+    @Option(
+        help: ArgumentHelp(
+            "Do nothing but ask the kernel for its clock and publish the answer in this directory, for a daemon that may not ask.",
+            valueName: "dir"))
+    var watchClock: String?
+
     func run() async throws {
+        if let watchClock { return try await Meterd.watchClock(in: watchClock) }
         // A trial with 100 devices: 2 MiB less of anonymous memory, the same CPU time.
         Heap.shareAmongThreads()
         // A peer that closed a connection must not end the daemon.
@@ -34,7 +46,7 @@ struct Meterd: AsyncParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         // Nor a terminal that is closed, without the last commit; once it runs, the signal means: read the config again.
         signal(SIGHUP, SIG_IGN)
-        let time = SystemTime()
+        let time = SystemTime(enquiry: ClockEnquiry(file: ClockStateFile(path: clockState)))
         let environment = ProcessInfo.processInfo.environment
         let control = LogLevelControl(logLevel)
         let handler = JournalLogHandler(control: control, time: time, prefixed: environment["JOURNAL_STREAM"] != nil)
@@ -47,6 +59,19 @@ struct Meterd: AsyncParsableCommand {
                 logger: logger, logLevel: control)
         } catch {
             Meterd.complain("meterd: \(error)")
+            throw ExitCode.failure
+        }
+    }
+
+    private static func watchClock(in directory: String) async throws {
+        let companion = ClockCompanion(
+            directory: directory, notifier: ServiceNotifier(environment: ProcessInfo.processInfo.environment), time: SystemTime())
+        do throws(ClockCompanion.Failure) {
+            try await companion.run()
+        } catch {
+            complain("meterd: \(error)")
+            // Where the call is forbidden, starting again does not allow it: sysexits.h, EX_NOPERM.
+            if case .refused = error { throw ExitCode(77) }
             throw ExitCode.failure
         }
     }

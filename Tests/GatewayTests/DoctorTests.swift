@@ -43,6 +43,7 @@ import Testing
         var surroundings = Doctor.Surroundings(
             clock: ClockState(quality: synchronized ? .synchronized : .unknown, maxErrorMilliseconds: 3))
         surroundings.units = [folder + "/units"]
+        surroundings.clockFile = ClockStateFile(path: folder + "/clock")
         surroundings.user = user
         let doctor = Doctor(file: file, daemon: daemon, surroundings: surroundings)
         return await doctor.examine(eventLoops: MultiThreadedEventLoopGroup.singleton, time: SystemTime())
@@ -190,6 +191,36 @@ import Testing
         let bus = "[[bus]]\nname = \"lan\"\nurl = \"tcp://192.0.2.1\""
         #expect(try check(await examine(bus, daemon: .answers(status)), "bus", "lan").verdict == .failure)
         #expect(try check(await examine(bus), "bus", "lan").text.contains("not tried"))
+    }
+
+    @Test func aDaemonThatMayNotAskForTheClockNeedsItsCompanion() async throws {
+        func verdict(_ daemon: Doctor.Daemon) async throws -> DoctorCheck? {
+            try await examine("", daemon: daemon).checks.first { $0.subject == "meterd-clock" }
+        }
+        var status = cannedStatus()
+        status.clock.source = .companion
+        let unit = folder + "/units/meterd.service"
+        let companion = folder + "/units/meterd-clock.service"
+        let text = "[Service]\nUser=root\nExecStart=/usr/sbin/meterd\n"
+        try TextFile.write(text, to: unit)
+        #expect(try await verdict(.answers(status)) == nil, "a unit that lets the daemon ask needs none")
+        try TextFile.write(text + "ProtectClock=yes\n", to: unit)
+        let missing = try #require(await verdict(.silent("")))
+        #expect(missing.verdict == .warning && missing.text.contains("no meterd-clock.service"))
+        symlink("/dev/null", companion)
+        #expect(try #require(await verdict(.silent(""))).cure?.contains("unmask meterd-clock") == true)
+        unlink(companion)
+        try TextFile.write("[Service]\nExecStart=/usr/sbin/meterd --watch-clock /run/meterd-clock\n", to: companion)
+        #expect(try await verdict(.silent("")) == nil, "it stops with the daemon")
+        let down = try #require(await verdict(.answers(status)))
+        #expect(down.text.contains("meterd-clock.service is not running: \(folder)/clock is not there"))
+        #expect(down.cure?.hasPrefix("sudo systemctl start meterd-clock") == true)
+        let entry = ClockStateFile.Entry(
+            answer: KernelAnswer(isSynchronized: true, maxErrorMicroseconds: 1), asked: SystemTime().uptime())
+        try ClockStateFile(path: folder + "/clock").publish(entry)
+        #expect(try await verdict(.answers(status))?.verdict == .ok)
+        status.clock.source = .nobody
+        #expect(try #require(await verdict(.answers(status))).text.contains("the daemon does not read \(folder)/clock"))
     }
 
     @Test func clockConfigAndProfiles() async throws {

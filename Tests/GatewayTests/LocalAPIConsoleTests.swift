@@ -45,6 +45,7 @@ import Testing
 
                 clock    not synchronized: times of readings are marked so
                 journal  0 polls, 0 readings, 4.0 KiB, LOST 1 poll, 40 readings
+                devices  none is configured; man meterd.toml says how
                 """)
     }
 

@@ -12,7 +12,7 @@ import Testing
                 {"version":"1.0.0","gateway":"gw-017","journal_id":"0b5c","started":"2026-11-23T05:00:00.000Z","uptime_s":90000,\
                 "health":"degraded","problems":[{"code":"device_offline","subject":"hall-2","since":"2026-11-24T05:48:00.000Z",\
                 "text":"unit 2 on line-1 does not answer; check its power, its address and the wiring A/B"}],\
-                "clock":{"synchronized":true,"max_error_ms":12},\
+                "clock":{"synchronized":true,"max_error_ms":12,"source":"kernel"},\
                 "buses":[{"name":"line-1","state":"up","utilization":0.4124,"requests":12345,"timeouts":7,"errors":0}],\
                 "devices":[{"name":"main","bus":"line-1","unit":1,"profile":"eastron-sdm630","state":"online",\
                 "last_poll":"2026-11-24T05:59:59.000Z","polls_ok":89990,"polls_failed":0,"polls_skipped":3},\

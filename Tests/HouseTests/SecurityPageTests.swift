@@ -29,10 +29,11 @@ import Testing
     }
 
     /// What the page says of the confinement stands in the unit.
-    @Test func theServiceIsConfinedAsClaimed() {
-        let unit = TextFile.content(Products.repository + "/systemd/meterd.service")
+    @Test(arguments: [("meterd", "## Confinement", 20), ("meterd-clock", "## Confinement of the companion", 15)])
+    func theServiceIsConfinedAsClaimed(name: String, heading: String, atLeast: Int) {
+        let unit = TextFile.content(Products.repository + "/systemd/\(name).service")
         let lines = Set(unit.split(separator: "\n").map(String.init))
-        let page = Self.rows("/docs/security.md", below: "## Confinement").dropFirst().prefix { $0.last != "why" }
+        let page = Self.rows("/docs/security.md", below: heading).dropFirst().prefix { $0.last != "why" }
         var settings = 0
         for cells in page {
             for setting in (cells.last ?? "").quoted where setting.contains("=") && !setting.hasSuffix("=") {
@@ -40,7 +41,7 @@ import Testing
                 #expect(lines.contains(setting), "docs/security.md says \(setting), and the unit does not")
             }
         }
-        #expect(settings >= 20)
+        #expect(settings >= atLeast)
         // What would undo it.
         for line in lines where line.contains("Capabilit") { #expect(line.hasSuffix("="), "\(line): the service has no capability") }
         for line in lines where line.hasPrefix("Environment=") || line.hasPrefix("ExecStart=") {

@@ -11,6 +11,12 @@ enum Programs {
     static let mbpoll = "/usr/bin/mbpoll"
     static let metersim = Products.directory + "/metersim"
 
+    /// metersim with the rights that any user has, also where the tests are root's.
+    static func metersim(_ arguments: [String]) throws -> ChildProcess {
+        guard geteuid() == 0 else { return try ChildProcess(metersim, arguments) }
+        return try ChildProcess("/usr/bin/setpriv", ["--bounding-set", "-net_admin", metersim] + arguments)
+    }
+
     static func isThere(_ path: String) -> Bool { access(path, X_OK) == 0 }
 }
 
@@ -42,8 +48,7 @@ enum Programs {
 
     @Test(.enabled(if: Programs.isThere(Programs.metersim), "metersim is not built beside the tests"))
     func thePlantProgramServesTheSameTruthAndStopsWhenTold() async throws {
-        let program = try ChildProcess(
-            Programs.metersim,
+        let program = try Programs.metersim(
             ["plant", "--tcp", "127.0.0.1:0", "--seed", "7", "--epoch", "2026-11-24T00:00:00Z", "--fault", "unit=2,fault=silent"])
         let listening = try await program.waitForLine { $0.hasPrefix("listening tcp 127.0.0.1:") }
         let port = try #require(listening.split(separator: ":").last.flatMap { UInt16($0) })
@@ -61,7 +66,7 @@ enum Programs {
     @Test(.enabled(if: Programs.isThere(Programs.metersim), "metersim is not built beside the tests"))
     func theSinkProgramTakesBatchesAndStopsWhenTold() async throws {
         let folder = try ScratchFolder()
-        let program = try ChildProcess(Programs.metersim, ["sink", "--listen", "127.0.0.1:0", "--file", folder.file("r.jsonl")])
+        let program = try Programs.metersim(["sink", "--listen", "127.0.0.1:0", "--file", folder.file("r.jsonl")])
         let listening = try await program.waitForLine { $0.hasPrefix("listening http ") }
         let port = try #require(listening.split(separator: ":").last.flatMap { UInt16($0) })
         _ = try await program.waitForLine { $0 == "ready" }

@@ -153,9 +153,17 @@ struct OutputReader {
     func readable(_ key: String) -> String? {
         guard let path = table.path(key) else { return nil }
         if !TextFile.isRegular(path) || !FileManager.default.isReadableFile(atPath: path) {
-            table.problem(key, "\(path) cannot be read; create it, readable for the user that runs meterd")
+            table.problem(key, "\(path) cannot be read; \(OutputReader.cure(path))")
         }
         return path
+    }
+
+    private static func cure(_ path: String) -> String {
+        guard path.hasPrefix("/run/credentials/"), let name = path.split(separator: "/").last else {
+            return "create it, readable for the user that runs meterd"
+        }
+        return "it is there while the service runs and its unit has LoadCredential=\(name):FILE (sudo systemctl edit meterd), and by hand "
+            + "only with sudo"
     }
 
     private func file(_ name: String?) -> Configuration.Target? {

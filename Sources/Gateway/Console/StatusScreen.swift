@@ -17,7 +17,8 @@ package struct StatusScreen: Sendable {
     package func lines(width: Int?, paint: Paint) -> [String] {
         var blocks = [head(paint)]
         if !report.problems.isEmpty { blocks.append(problems(width: width, paint)) }
-        blocks.append([clock(paint), journal(paint)])
+        let none = report.devices.isEmpty ? ["devices  none is configured; man meterd.toml says how"] : []
+        blocks.append([clock(paint), journal(paint)] + none)
         if !report.buses.isEmpty { blocks.append(buses.lines(width: width, paint: paint)) }
         if !report.devices.isEmpty { blocks.append(devices(width: width, paint)) }
         if !report.outputs.isEmpty { blocks.append(OutputListing(report.outputs, now: now).table.lines(width: width, paint: paint)) }
@@ -43,6 +44,7 @@ package struct StatusScreen: Sendable {
 
     private func clock(_ paint: Paint) -> String {
         let clock = report.clock
+        if clock.source == .nobody { return "clock    \(paint("unknown", .warning)): times of readings are marked as not synchronized" }
         guard clock.synchronized else {
             return "clock    \(paint("not synchronized", .warning)): times of readings are marked so"
         }

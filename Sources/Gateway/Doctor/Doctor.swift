@@ -20,6 +20,8 @@ package struct Doctor: Sendable {
         /// Whom the daemon runs as; nil: whom the unit names.
         package var user: DaemonUser?
         package var clock: ClockState
+        /// What meterd-clock.service writes.
+        package var clockFile = ClockStateFile()
 
         package init(clock: ClockState) { self.clock = clock }
     }
@@ -53,7 +55,7 @@ package struct Doctor: Sendable {
 
     /// Every check, in the order of a reading's way. Receivers are asked all at once.
     package func examine(eventLoops: any EventLoopGroup, time: any TimeSource) async -> DoctorReport {
-        var checks = [checkConfiguration] + checkService + checkDaemon + checkSocket + [checkClock]
+        var checks = [checkConfiguration] + checkService + checkDaemon + checkSocket + checkClock
         checks += checkProfiles + checkDataDirectory + configuration.buses.map(check)
         let outputs = configuration.outputs
         let answers = await withTaskGroup(of: (Int, DoctorCheck).self) { group in
@@ -138,15 +140,6 @@ package struct Doctor: Sendable {
             }
             return checks
         }
-    }
-
-    private var checkClock: DoctorCheck {
-        guard surroundings.clock.quality == .synchronized else {
-            return .warning(
-                "clock", "the kernel does not hold the clock synchronised, so readings are marked",
-                cure: "run a time service: timedatectl set-ntp true, and see timedatectl timesync-status")
-        }
-        return .ok("clock", "synchronised, its error is at most \(surroundings.clock.maxErrorMilliseconds) ms")
     }
 
     private var checkProfiles: [DoctorCheck] {

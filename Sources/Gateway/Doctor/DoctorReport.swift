@@ -10,7 +10,7 @@ package struct DoctorCheck: Hashable, Sendable {
 
     /// `config`, `disk`, `bus`: for machines.
     package var check: String
-    /// Which bus or output; nil where there is one of it.
+    /// Which bus, output or service; nil where there is one of it.
     package var subject: String?
     package var verdict: Verdict
     /// What was found, in a sentence.

@@ -127,32 +127,6 @@ extension ProblemReport: JSONValue, Decodable {
     }
 }
 
-/// What the kernel says of the wall clock.
-package struct ClockReport: Hashable, Sendable {
-    package var synchronized: Bool
-    /// The largest error the kernel thinks possible, in milliseconds.
-    package var maxErrorMilliseconds: Int
-
-    package init(synchronized: Bool, maxErrorMilliseconds: Int) {
-        self.synchronized = synchronized
-        self.maxErrorMilliseconds = maxErrorMilliseconds
-    }
-}
-
-extension ClockReport: JSONValue, Decodable {
-    private enum CodingKeys: String, CodingKey {
-        case synchronized
-        case maxErrorMilliseconds = "max_error_ms"
-    }
-
-    package func write(to json: inout JSONWriter) {
-        json.object {
-            $0.field(CodingKeys.synchronized, synchronized)
-            $0.field(CodingKeys.maxErrorMilliseconds, maxErrorMilliseconds)
-        }
-    }
-}
-
 /// The journal in figures. Counts are of what it holds now; the lost ones are since the database was made.
 package struct JournalReport: Hashable, Sendable {
     package var firstSeq: Int64
