@@ -160,6 +160,19 @@ import Testing
         }
     }
 
+    /// A file and a pipe get neither colour nor a cut, also where the environment is a terminal's.
+    @Test func noColourGoesIntoAFile() async throws {
+        try await withGateway(CannedGateway(health: .failed)) { socket in
+            let terminal = ["TERM": "xterm-256color", "COLUMNS": "40", "CLICOLOR": "1"]
+            for words in [
+                ["status"], ["devices"], ["outputs"], ["readings"], ["doctor", "/none.toml"], ["status", "--watch", "--count", "1"],
+            ] {
+                let run = try await meterctl(words + ["--socket", socket], environment: terminal)
+                #expect(!run.output.isEmpty && !run.output.contains("\u{1B}") && !run.error.contains("\u{1B}"), "\(words): \(run)")
+            }
+        }
+    }
+
     // MARK: The level
 
     @Test func theLevelIsShownAndSet() async throws {
