@@ -12,11 +12,11 @@ extension Doctor {
         switch output.target {
         case .http(let settings):
             let outcome = await UpstreamProbe.ask(settings, eventLoops: eventLoops, time: time)
-            return told(output.name, Redaction.urls(settings.url), outcome, hand(output.name), now: time.wall())
+            return told(output.name, Redaction.urls(settings.url), outcome, openHand(output.name), now: time.wall())
         case .mqtt(let settings): return await check(settings, of: output, eventLoops: eventLoops, time: time)
         case .file(let settings):
             let folder = checkFolder(output.name, settings.directory)
-            guard folder.verdict == .ok, let word = word(hand(output.name), output.name, now: time.wall()) else { return folder }
+            guard folder.verdict == .ok, let word = word(openHand(output.name), output.name, now: time.wall()) else { return folder }
             return joined(folder.text, word)
         }
     }
@@ -59,6 +59,13 @@ extension Doctor {
         guard let report = status.outputs.first(where: { $0.name == name }) else { return .absent }
         let since = status.problems.first { $0.subject == name && $0.code.hasPrefix("output_") }?.since
         return .holds(report, since: since)
+    }
+
+    /// The same, for a receiver at which nobody logs in: what cannot be seen is no matter there.
+    private func openHand(_ name: String) -> Hand {
+        let hand = hand(name)
+        if case .unknown = hand { return .free }
+        return hand
     }
 
     private func errnoOf(_ path: String) -> Int32 {
