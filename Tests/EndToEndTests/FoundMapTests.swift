@@ -38,9 +38,12 @@ extension EndToEndTests {
             for record in records { truth.check(record) }
             let live = roof.filter { $0.values["pv_power"] != nil }
             #expect(live.count > 10, "\(roof.first.map { "\($0.values)" } ?? "")")
-            for quantity in ["pv_energy", "voltage_l1", "frequency"] {
-                #expect(roof.contains { $0.values[quantity]?.number != nil }, "\(quantity)")
+            // Those of the factors 10^-2 and 10^-1.
+            for (quantity, range) in [("frequency", 49.0...51.0), ("voltage_l1", 200.0...260.0)] {
+                let values = live.compactMap { $0.values[quantity]?.number }
+                #expect(values.count > 10 && values.allSatisfy { range.contains($0) }, "\(quantity): \(values.prefix(3))")
             }
+            #expect(roof.contains { $0.values["pv_energy"]?.number != nil })
         }
     }
 }
