@@ -62,6 +62,8 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOTLS", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
@@ -128,7 +130,9 @@ let package = Package(
         .testTarget(name: "StoreTests", dependencies: ["Store", "CSQLite", "TestSupport"]),
         .testTarget(name: "UplinkTests", dependencies: ["Uplink", "Store", "Simulators", "CMosquitto", "TestSupport"]),
         .testTarget(name: "SimulatorsTests", dependencies: ["Simulators", "CModbus", "TestSupport"]),
-        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Simulators", "Store", "Uplink", "TestSupport"]),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: ["Gateway", "Simulators", "Store", "Uplink", "TestSupport", .product(name: "NIOEmbedded", package: "swift-nio")]),
         .testTarget(
             name: "MeterctlTests",
             dependencies: ["Gateway", "TestSupport", .product(name: "NIOPosix", package: "swift-nio")]),

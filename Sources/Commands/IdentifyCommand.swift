@@ -13,7 +13,7 @@ struct IdentifyCommand: AsyncParsableCommand {
               meterctl identify line-1:3
             """)
 
-    @Argument(help: .init("A configured device, or a bus and a unit id.", valueName: "device|bus:unit"))
+    @Argument(help: .init("A configured device, or a bus and a unit id.", valueName: "device|bus:unit"), transform: TargetArgument.parse)
     var target: TargetArgument
 
     @Flag(help: "Print the daemon's answer as JSON (see docs/local-api.md).")

@@ -21,7 +21,12 @@ struct Meterctl: AsyncParsableCommand {
 
     static func main() async {
         do {
-            var command = try parseAsRoot(socketLast(Array(CommandLine.arguments.dropFirst())))
+            let arguments = socketLast(Array(CommandLine.arguments.dropFirst()))
+            if let text = UnknownCommand.text(arguments, of: Meterctl.self) {
+                Standard.error.print(text)
+                exit(withErrorCode: .validationFailure)
+            }
+            var command = try parseAsRoot(arguments)
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {

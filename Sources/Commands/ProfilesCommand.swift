@@ -133,7 +133,7 @@ struct ProfilesTestCommand: AsyncParsableCommand {
     @Argument(help: .init("The profile; without it the one that the device has.", valueName: "name"))
     var name: String?
 
-    @Option(help: .init("A configured device, or a bus and a unit id.", valueName: "device|bus:unit"))
+    @Option(help: .init("A configured device, or a bus and a unit id.", valueName: "device|bus:unit"), transform: TargetArgument.parse)
     var device: TargetArgument?
 
     @Flag(help: "Print the outcome as JSON (see docs/device-profiles.md).")

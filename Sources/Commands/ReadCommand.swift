@@ -21,7 +21,7 @@ struct ReadCommand: AsyncParsableCommand {
         case discreteInput = "discrete_input"
     }
 
-    @Argument(help: .init("A configured device, or a bus and a unit id.", valueName: "device|bus:unit"))
+    @Argument(help: .init("A configured device, or a bus and a unit id.", valueName: "device|bus:unit"), transform: TargetArgument.parse)
     var target: TargetArgument
 
     @Argument(help: .init("The first register: 0 to 65535, or 0x… in hexadecimal.", valueName: "address"), transform: ReadCommand.address)

@@ -17,7 +17,13 @@ struct Standard: Sendable {
     /// Writes all of it. Where nobody reads any more (`meterctl readings --watch | head`), the program ends: SIGPIPE is ignored by the
     /// HTTP library.
     func write(_ bytes: [UInt8]) {
-        if !Standard.write(bytes, to: descriptor) { Glibc.exit(ExitCode.failure.rawValue) }
+        guard !Standard.write(bytes, to: descriptor) else { return }
+        // Of a reader that is gone there is nothing to say; of a full disk there is.
+        if errno != EPIPE {
+            _ = Standard.write(
+                Array("meterctl: the answer cannot be written: \(String(cString: strerror(errno)))\n".utf8), to: STDERR_FILENO)
+        }
+        Glibc.exit(ExitCode.failure.rawValue)
     }
 
     /// Writes all of it to a descriptor; false when that cannot be done, and `errno` says why.

@@ -117,6 +117,9 @@ package struct Gateway: Sendable {
         }
     }
 
+    /// What a broker knows an output by that has no client id of its own.
+    static func clientID(of output: String, gateway: String) -> String { "meterd-\(gateway)-\(output)" }
+
     private static func delivery(
         _ output: Configuration.Output, _ configuration: Configuration, journalID: String, outbox: any Outbox, decoders: DecoderShelf,
         client: HTTPClient, time: any TimeSource, logger: Logger
@@ -125,7 +128,7 @@ package struct Gateway: Sendable {
             switch output.target {
             case .http(let settings): HTTPUpstream(settings, client: client, time: time)
             case .mqtt(let settings):
-                MQTTUpstream(settings.named("meterd-\(configuration.gateway.id)-\(output.name)"), time: time)
+                MQTTUpstream(settings.named(clientID(of: output.name, gateway: configuration.gateway.id)), time: time)
             case .file(let settings): FileUpstream(settings)
             }
         let settings = DeliverySettings(
@@ -193,6 +196,7 @@ package struct Gateway: Sendable {
         logLevel: LogLevelControl?, _ eventLoops: MultiThreadedEventLoopGroup
     ) -> [any Service] {
         let lineup = parts.lineup
+        let faults = state.listenerFaults
         let outputs = OutputDesk(store: parts.store) {
             let lineup = lineup.withLock { $0 }
             return Array(zip(lineup.configuration.outputs.map(\.name), lineup.deliveries))
@@ -209,13 +213,14 @@ package struct Gateway: Sendable {
             LocalAPIServer(
                 view: state, control: reloader, outputs: outputs, commissioning: commissioner,
                 field: FieldDesk { lineup.withLock { $0.buses } }, intervals: intervals, configuration: desk, logLevel: logLevel,
-                socket: settings.socket, eventLoopGroup: eventLoops, time: time, logger: logger)
+                socket: settings.socket, eventLoopGroup: eventLoops, time: time, logger: logger,
+                onListening: { faults.clear(settings.socket) })
         ]
         if let listen = settings.listen {
-            servers.append(
-                servers[0].also(on: .tcp(listen, token: settings.tokenFile.map { TokenFile(path: $0) }), limits: .tcp))
+            let door = LocalAPIDoor.tcp(listen, token: settings.tokenFile.map { TokenFile(path: $0) })
+            servers.append(servers[0].also(on: door, limits: .tcp, onBound: { _ in faults.clear(door.name) }))
         }
-        return servers.map { LocalAPIService(server: $0, state: state, time: time, logger: logger) }
+        return servers.map { LocalAPIService(server: $0, faults: faults, time: time, logger: logger) }
     }
 
     private var heartbeats: [Heartbeat] {

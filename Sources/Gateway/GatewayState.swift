@@ -16,6 +16,7 @@ package final class GatewayState: GatewayView {
     private let losses = Lock<(polls: Int, grew: Uptime?)?>(nil)
     /// Why the last reload changed nothing; nil when it was applied.
     private let reloadProblem = Lock<String?>(nil)
+    let listenerFaults = ListenerFaults()
     /// A loss is news for so long.
     static let lossNews: Duration = .seconds(3600)
 
@@ -24,11 +25,6 @@ package final class GatewayState: GatewayView {
         self.startedUptime = startedUptime
         self.parts = parts
         self.time = time
-    }
-
-    /// - Returns: true when this fault of the local API is new.
-    func note(apiFault text: String) -> Bool {
-        firstSeen.withLock { $0.updateValue(time.wall(), forKey: "api " + text) == nil }
     }
 
     func note(reloadProblem text: String?) { reloadProblem.withLock { $0 = text } }
@@ -46,7 +42,8 @@ package final class GatewayState: GatewayView {
             now: time.wall(), started: started, buses: buses, clock: clock, journal: journalState, isLosing: isLosing(journalState),
             journalError: parts.journal.lastError, openReport: openReport, outputs: configuration.outputs.map(\.name),
             deliveries: lineup.deliveries.map(\.status), outputStates: outputStates, reloadProblem: reloadProblem.withLock { $0 },
-            exchanges: configuration.devices.compactMap { [known = parts.exchanges.exchanges] in known[$0.name] })
+            exchanges: configuration.devices.compactMap { [known = parts.exchanges.exchanges] in known[$0.name] },
+            listenerFaults: listenerFaults.all)
         let problems = dated(facts.problems)
         return StatusReport(
             version: Gateway.version, gateway: configuration.gateway.id, journalID: openReport.journalID, started: started,
@@ -100,7 +97,7 @@ package final class GatewayState: GatewayView {
         let now = time.wall()
         return firstSeen.withLock { seen in
             let keys = Set(problems.map(\.key))
-            seen = seen.filter { keys.contains($0.key) || $0.key.hasPrefix("api ") }
+            seen = seen.filter { keys.contains($0.key) }
             return problems.map { problem in
                 var problem = problem
                 if problem.report.since == ProblemFacts.unknownSince {

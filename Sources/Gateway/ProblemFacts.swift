@@ -38,10 +38,12 @@ struct ProblemFacts {
     var reloadProblem: String?
     /// The last exchange of each configured device that had one.
     var exchanges: [DeviceExchange] = []
+    /// Where the local API should be and is not, and why.
+    var listenerFaults: [(door: String, text: String)] = []
 
     /// The worst first, then in the order of buses, devices and outputs.
     var problems: [Problem] {
-        let all = reloadProblems + journalProblems + busProblems + exchangeProblems + outputProblems + clockProblems
+        let all = reloadProblems + journalProblems + busProblems + exchangeProblems + outputProblems + clockProblems + listenerProblems
         return all.enumerated().sorted { ($1.element.severity, $0.offset) < ($0.element.severity, $1.offset) }.map(\.element)
     }
 
@@ -165,5 +167,9 @@ struct ProblemFacts {
                     .past, "dead_letters_dropped", state.name,
                     "\(state.deadLettersDropped) dead letters were removed for newer ones: only so many are kept")
             }
+    }
+
+    private var listenerProblems: [Problem] {
+        listenerFaults.map { door, text in problem(.heals, "api_not_listening", door, "\(text); it is tried again") }
     }
 }

@@ -84,12 +84,12 @@ struct BusesService: Service {
     }
 }
 
-/// Keeps the local API up: when it cannot listen, the daemon goes on and says so, and it is tried again.
+/// Keeps the local API up: when it cannot listen, the daemon goes on and says so in the log and the status, and it is tried again.
 struct LocalAPIService: Service {
-    static let retryInterval: Duration = .seconds(10)
+    static let retryInterval: Duration = .seconds(5)
 
     let server: LocalAPIServer
-    let state: GatewayState
+    let faults: ListenerFaults
     let time: any TimeSource
     let logger: Logger
 
@@ -101,7 +101,7 @@ struct LocalAPIService: Service {
             } catch is CancellationError {
                 return
             } catch {
-                if state.note(apiFault: "\(error)") {
+                if faults.note("\(error)", at: server.name) {
                     logger.error("local API cannot listen; polling goes on", metadata: ["error": "\(error)"])
                 }
             }
@@ -110,6 +110,20 @@ struct LocalAPIService: Service {
             }
         }
     }
+}
+
+/// The doors of the local API that cannot be opened, and why.
+final class ListenerFaults: Sendable {
+    private let standing = Lock<[String: String]>([:])
+
+    /// - Returns: true when this fault is news.
+    func note(_ text: String, at door: String) -> Bool { standing.withLock { $0.updateValue(text, forKey: door) != text } }
+
+    /// The door is open.
+    func clear(_ door: String) { standing.withLock { _ = $0.removeValue(forKey: door) } }
+
+    /// In the order of the doors' names.
+    var all: [(door: String, text: String)] { standing.withLock { $0.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } } }
 }
 
 /// Tells the service manager that the daemon is ready, how it fares, and that it lives: only while every loop turns.

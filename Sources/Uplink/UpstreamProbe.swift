@@ -4,8 +4,8 @@ import Metering
 import NIOCore
 import NIOHTTP1
 
-/// Asks a receiver whether it is there, in a way that leaves no trace in its data: over HTTP a HEAD without token and body, over MQTT a
-/// connection of its own that publishes nothing and says goodbye.
+/// Asks a receiver whether it is there, in a way that leaves no trace in its data: over HTTP a HEAD without token and body, over MQTT
+/// a login that publishes nothing and says goodbye, or the connection and its TLS alone.
 package enum UpstreamProbe {
     package enum Outcome: Hashable, Sendable {
         /// It answers; the words say what.
@@ -45,14 +45,13 @@ package enum UpstreamProbe {
         return outcome
     }
 
-    /// With the output's own login, and an id that no other connection has: a broker ends the older of two that share one.
-    package static func ask(_ settings: MQTTSettings, time: any TimeSource) async -> Outcome {
-        var own = settings
-        own.clientID = "meterctl-doctor-\(UInt32.random(in: 0 ... .max))"
+    /// Logs in as the output does, with its client id: brokers let in by it. So it must not be asked while a daemon may hold a
+    /// connection of that id, which the broker would end; `reach` is for that.
+    package static func logIn(_ settings: MQTTSettings, time: any TimeSource) async -> Outcome {
         let line = MQTTLine(name: "doctor")
         let session: MQTTSession
         do throws(MQTTFault) {
-            session = try MQTTSession(own, will: nil, now: time.wall())
+            session = try MQTTSession(settings, will: nil, now: time.wall())
         } catch {
             return .fails(error.words)
         }
@@ -60,7 +59,7 @@ package enum UpstreamProbe {
             await line.open(session)
             do {
                 try await session.opened()
-                return .answers(settings.tls == nil ? "the broker lets us in" : "TLS is good and the broker lets us in")
+                return .answers("\(settings.tls == nil ? "" : "TLS is good and ")the broker lets us in as \(settings.clientID)")
             } catch {
                 return .fails((error as? MQTTFault)?.words ?? "the connection failed")
             }
@@ -71,7 +70,7 @@ package enum UpstreamProbe {
         return outcome
     }
 
-    private static func within(
+    static func within(
         _ bound: Duration, _ time: any TimeSource, _ body: @escaping @Sendable () async -> Outcome,
         late: @escaping @Sendable () -> Void = {}
     ) async -> Outcome {

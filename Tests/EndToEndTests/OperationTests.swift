@@ -91,5 +91,48 @@ extension EndToEndTests {
             #expect(await daemon.exit() == .code(0))
             #expect(!secrets.contains { daemon.errors.contains($0) })
         }
+
+        @Test(.timeLimit(.minutes(3))) func aPortThatIsTakenIsAnAlarmUntilItIsFree() async throws {
+            let folder = try TemporaryFolder.make("port")
+            defer { TemporaryFolder.remove(folder) }
+            try #require(makeDirectory(folder + "/data"))
+            let port = freePort()
+            let other = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+            #expect(withLoopback(port) { bind(other, $0, $1) } == 0 && listen(other, 1) == 0)
+            try TextFile.write(
+                """
+                [gateway]
+                id = "gw"
+                data_directory = "\(folder)/data"
+                [api]
+                socket = "\(folder)/meterd.sock"
+                listen = "127.0.0.1:\(port)"
+                """, to: folder + "/meterd.toml")
+            let daemon = try ChildProcess("meterd", ["--config", folder + "/meterd.toml"], folder: folder)
+            func status(_ words: String...) async throws -> (exit: ChildProcess.Exit, output: String, errors: String) {
+                try await runToEnd("meterctl", ["status"] + words, environment: ["METERD_SOCKET": folder + "/meterd.sock"])
+            }
+            func status(until fits: (String) -> Bool) async throws -> (exit: ChildProcess.Exit, output: String, errors: String) {
+                let end = ContinuousClock.now + .seconds(60)
+                var answer = try await status()
+                while !fits(answer.output), ContinuousClock.now < end {
+                    try await Task.sleep(for: .milliseconds(200))
+                    answer = try await status()
+                }
+                return answer
+            }
+            let taken = try await status { $0.contains("api_not_listening") }
+            #expect(taken.exit == .code(0) && taken.output.hasPrefix("health   degraded"), "\(taken)")
+            #expect(taken.output.contains("! 127.0.0.1:\(port): api_not_listening"), "\(taken)")
+            #expect(taken.output.contains("set [api] listen to another port and restart meterd; it is tried again"), "\(taken)")
+            close(other)
+            let free = try await status { !$0.isEmpty && !$0.contains("api_not_listening") }
+            #expect(free.exit == .code(0) && !free.output.contains("api_not_listening"), "\(free)")
+            #expect(try await status("--host", "127.0.0.1:\(port)").exit == .code(0))
+            daemon.signal(SIGTERM)
+            #expect(await daemon.exit() == .code(0))
+            // It was tried more than once, and told once.
+            #expect(daemon.errors.split(separator: "\n").count { $0.contains("cannot listen") } == 1)
+        }
     }
 }

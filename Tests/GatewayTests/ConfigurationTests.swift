@@ -161,7 +161,7 @@ import Uplink
                 #"meterd.toml:8:8: bus[0].name: "line 1" is no name; use up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit"#,
                 #"meterd.toml:9:7: bus[0].url: "/dev/ttyUSB0" is no bus address; write "serial:///dev/...", "tcp://host:port" or "rtu+tcp://host:port""#,
                 #"meterd.toml:13:8: bus[1].baud: belongs to serial lines; remove it, tcp://192.0.2.1 is a network address"#,
-                #"meterd.toml:15:8: bus[2].name: "a" is taken by the bus at /meterd.toml:10; give it another name"#,
+                #"meterd.toml:15:8: bus[2].name: "a" is taken by the bus at /meterd.toml:11; give it another name"#,
                 #"meterd.toml:16:7: bus[2].url: leads to the same place as bus "a"; put the devices on that bus, it shares the connection"#,
                 #"meterd.toml:19:7: device[0].bus: no bus is named "b"; did you mean "a"?"#,
                 #"meterd.toml:20:8: device[0].unit: 300 is outside 0 ... 255"#,

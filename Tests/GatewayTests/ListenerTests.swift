@@ -325,7 +325,7 @@ import Uplink
     @Test func withoutTheKeyNothingListensAndAChangeNeedsARestart() throws {
         let folder = try TemporaryFolder.make("listen")
         defer { TemporaryFolder.remove(folder) }
-        try TextFile.write("", to: folder + "/meterd.toml")
+        try TextFile.write("# nothing\n", to: folder + "/meterd.toml")
         let off = try Configuration.load(file: folder + "/meterd.toml", hostName: "box")
         #expect(off.api.listen == nil && off.api.tokenFile == nil)
         var on = off

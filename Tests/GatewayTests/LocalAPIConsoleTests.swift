@@ -74,6 +74,59 @@ import Testing
         for line in tables.flatMap({ $0.lines(width: width, paint: plain) }) { #expect(line.count <= width) }
     }
 
+    /// A hundred meters of which ten are dead, an output that somebody paused, a clock that is not set.
+    private static func troubledStatus() -> StatusReport {
+        var report = cannedStatus()
+        report.devices = (1...100).map { number in
+            var device = cannedDevices()[number % 10 == 3 ? 1 : 0]
+            device.name = "press-shop-meter-\(number)"
+            return device
+        }
+        report.problems = report.devices.filter { $0.state == .offline }.enumerated().map { index, device in
+            ProblemReport(
+                code: "device_offline", subject: device.name, since: cannedNow.advanced(by: .seconds(Int64(-60 * (index + 1)))),
+                text: "does not answer on line-1, unit \(device.unit) (timeout); it is probed, check its power, wiring and address")
+        }
+        let paused = ProblemReport(
+            code: "output_paused_by_operator", subject: "park", since: cannedNow,
+            text: "someone paused it; go on with: meterctl outputs park resume")
+        report.problems.append(paused)
+        report.clock.synchronized = false
+        report.journal.lostPolls = 7
+        (report.journal.lostFrom, report.journal.lostUntil) = (cannedNow, cannedNow)
+        return report
+    }
+
+    @Test func manyProblemsOfOneKindAreOneOnTheScreen() {
+        let lines = StatusScreen(Self.troubledStatus(), now: cannedNow).lines(width: 80, paint: plain)
+        #expect(lines.count <= 40, "one screen")
+        #expect(lines.contains("! 10 of device_offline, the longest for 10 min"))
+        let names = lines.drop { !$0.hasPrefix("! 10") }.dropFirst().prefix { $0.hasPrefix("  ") }.joined(separator: " ")
+        for number in [3, 13, 93] { #expect(names.contains("press-shop-meter-\(number)")) }
+        #expect(names.contains("the first: does not answer on line-1, unit 2 (timeout); it is probed"))
+        #expect(lines.contains("! park: output_paused_by_operator, for 0 s"), "what is alone of its kind is told whole")
+        var few = Self.troubledStatus()
+        few.problems = Array(few.problems.prefix(3))
+        #expect(StatusScreen(few, now: cannedNow).lines(width: 80, paint: plain).count { $0.hasPrefix("! press-shop-meter-") } == 3)
+        var many = Self.troubledStatus()
+        many.problems = (1...30).map { ProblemReport(code: "device_offline", subject: "d\($0)", since: cannedNow, text: "is silent") }
+        #expect(StatusScreen(many, now: cannedNow).lines(width: 80, paint: plain).contains { $0.hasSuffix("d12 and 18 more") })
+    }
+
+    /// Also with colours, which take no place.
+    @Test(arguments: [44, 50, 80, 120, 200]) func noLineOfAScreenIsWiderThanTheTerminal(_ width: Int) {
+        let journal = JournalDetailReport(
+            journalID: "0123456789abcdef0123456789abcdef", journal: cannedJournal(), firstTime: cannedNow, lastTime: cannedNow, losses: [])
+        for paint in [plain, Paint(coloured: true)] {
+            let lines =
+                StatusScreen(Self.troubledStatus(), now: cannedNow).lines(width: width, paint: paint)
+                + JournalListing(journal).lines(width: width, paint: paint)
+            for line in lines.map(withoutColour) { #expect(line.count <= width, "\(line)") }
+            let journals = lines.map(withoutColour).filter { $0.hasPrefix("journal  1,043") }
+            #expect(journals.count == 1)
+        }
+    }
+
     @Test func aNumberIsShownWholeOrNotAtAll() {
         let table = DeviceListing(cannedStatus().devices, now: cannedNow).table
         let whole = Set(table.lines(width: nil, paint: plain).flatMap { $0.split(separator: " ").map(String.init) })

@@ -1,6 +1,7 @@
 import Gateway
 import Glibc
 import NIOPosix
+import TestSupport
 import Testing
 
 /// The real program, against a real server on a real socket or against none.
@@ -51,6 +52,37 @@ import Testing
         #expect(run.status == 64)
         #expect(run.output.isEmpty)
         #expect(run.error.contains("--help"))
+    }
+
+    @Test func aMistypedCommandIsToldWithTheOneThatWasMeant() async throws {
+        for (words, command, meant) in [
+            (["statsu"], "meterctl", "status"), (["help", "redaings"], "meterctl", "readings"),
+            (["config", "chek"], "meterctl config", "check"),
+            (["dead-letters", "lst", "park"], "meterctl dead-letters", "list"), (["journal", "exprt"], "meterctl journal", "export"),
+        ] {
+            let run = try await meterctl(words)
+            #expect(run.status == 64 && run.output.isEmpty)
+            #expect(
+                run.error.contains("Error: \(command) has no command \"") && run.error.contains("did you mean \"\(meant)\"?"),
+                "\(run.error)")
+            #expect(run.error.contains("See '\(command) --help'"))
+        }
+        for words in [["--version"], ["help"], ["help", "status"], ["journal", "--help"], ["--help"]] {
+            #expect(try await meterctl(words).status == 0, "\(words)")
+        }
+        let unit = try await meterctl(["read", "line-1:300", "0"])
+        #expect(unit.status == 64 && unit.error.contains("give one such as main, or line-1:7 with a unit up to 255"), "\(unit.error)")
+    }
+
+    @Test func anAnswerThatCannotBeWrittenIsToldUnlessNobodyListens() async throws {
+        try await withGateway { socket in
+            let program = "'\(Products.directory)/meterctl' status --json --socket '\(socket)'"
+            let full = try await runToEnd("/bin/sh", ["-c", "\(program) > /dev/full"])
+            #expect(full.exit == .code(1) && full.errors == "meterctl: the answer cannot be written: No space left on device\n", "\(full)")
+            // The reader is gone before anything is written.
+            let gone = try await runToEnd("/bin/bash", ["-c", "\(program) | true; exit ${PIPESTATUS[0]}"])
+            #expect(gone.errors.isEmpty, "\(gone)")
+        }
     }
 
     @Test func jsonIsTheServersAnswerByteForByte() async throws {

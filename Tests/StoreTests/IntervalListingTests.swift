@@ -98,6 +98,53 @@ struct IntervalListingTests {
         await store.close()
     }
 
+    /// Ten meters that were off for a month and came back: what is told of them comes by handfuls, and all of it comes.
+    @Test func aMonthOfSilenceIsToldByHandfuls() async throws {
+        let store = try await Store.open(TemporaryDirectory(fleeting: ()), outputs: [])
+        let month = 30 * 86_400
+        let ids = try await store.adopt((1...10).map { entry("d\($0)") })
+        _ = try await store.commit((0..<4).flatMap { step in ids.map { poll($0, step * 10) } })
+        _ = try await store.commit((0..<4).flatMap { step in ids.map { poll($0, month + step * 10) } })
+        var starts: [String: [Timestamp]] = [:]
+        var advance = ExactDecimal(0)
+        var largest = 0
+        let listing = IntervalListing(from: at(0), until: at(month + 900))
+        let result = try await listing.run(on: store, now: at(month + 1000)) { intervals in
+            largest = max(largest, intervals.count)
+            for interval in intervals {
+                starts[interval.device, default: []].append(interval.start)
+                if interval.device == "d7", let own = interval.counters.first?.advance { advance = advance.adding(own) ?? advance }
+            }
+        }
+        #expect(largest <= IntervalListing.handful)
+        #expect(starts.count == 10 && starts.values.allSatisfy { $0 == (0...month / 900).map { at($0 * 900) } })
+        #expect(result.intervals == 10 * (month / 900 + 1))
+        #expect(advance == ExactDecimal(Int64(month) + 30), "\(advance)")
+        await store.close()
+    }
+
+    @Test func aYearOfSilenceIsAFewRunsInMemory() throws {
+        let profile = try Profile(toml: IntervalListingTests.profile, file: "count.toml")
+        var builder = IntervalBuilder(device: "d")
+        builder.use(ReadingDecoder(profile: profile, invert: false), unit: 1)
+        var runs = IntervalRuns()
+        var all: [Interval] = []
+        let year = 365 * 86_400
+        for second in [0, 10, 20, 30, year, year + 10, year + 20] {
+            builder.take(poll(CatalogID(1), second).poll, boot: 1) { (interval: Interval) in
+                runs.append(interval)
+                all.append(interval)
+            }
+        }
+        builder.finish(at: at(year + 1800)) { (interval: Interval) in
+            runs.append(interval)
+            all.append(interval)
+        }
+        #expect(all.count > 35_000)
+        #expect(runs.kept <= 6, "\(runs.kept)")
+        #expect(Array(runs) == all, "nothing is lost or changed")
+    }
+
     /// Read before the clock was set, dated back by the first synchronisation: the energy is in the hour in which it was used.
     @Test func whatWasReadBeforeTheClockWasSetIsInItsQuarterHour() async throws {
         let time = ManualTime()

@@ -69,4 +69,6 @@ package enum ConfigurationLimits {
     package static let outputs = 16
     package static let fileBytes = 4 << 20
     package static let files = 1000
+    /// Of what a problem says, with what it quotes.
+    package static let problemCharacters = 400
 }

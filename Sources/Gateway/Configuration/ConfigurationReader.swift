@@ -20,16 +20,27 @@ extension Configuration {
         let log = TomlReader.ProblemLog()
         var reader = ConfigurationReader(hostName: hostName, log: log)
         let files = Configuration.files(main: file, log: log)
+        if !log.sorted.isEmpty { reader.isWhole = false }
         for path in files { reader.read(path) }
         var configuration = reader.finish()
         configuration.listing = ConfigurationListing(log.tables, of: configuration, files: files)
-        // They go into logs and onto screens, and some quote what stands in the file.
-        let problems = log.sorted.map { problem in
+        return (configuration, Configuration.told(log.sorted, files: files))
+    }
+
+    /// The problems in the order in which the files are read, so that the main file's come first. They go into logs and onto screens, and some
+    /// quote what stands in the file.
+    private static func told(_ problems: [Problem], files: [String]) -> [Problem] {
+        let places = Dictionary(files.enumerated().map { ($0.element, $0.offset) }) { first, _ in first }
+        let ordered = problems.enumerated().sorted { a, b in
+            let (first, second) = (places[a.element.file] ?? files.count, places[b.element.file] ?? files.count)
+            return (first, a.offset) < (second, b.offset)
+        }
+        return ordered.map { _, problem in
             var problem = problem
-            problem.text = Redaction.urls(problem.text)
+            problem.key = problem.key.shortened(to: ConfigurationLimits.problemCharacters)
+            problem.text = Redaction.urls(problem.text).shortened(to: ConfigurationLimits.problemCharacters)
             return problem
         }
-        return (configuration, problems)
     }
 
     /// The files that make up a configuration, in the order in which they are read.
@@ -69,6 +80,8 @@ private struct ConfigurationReader {
     private var outputs: [(output: Configuration.Output, at: TomlReader)] = []
     private var busNames: Set<String> = []
     private var listener = ListenerReader()
+    /// Every file was read and understood. Where one was not, nobody knows what else there is: what seems to be missing is not complained of.
+    var isWhole = true
 
     init(hostName: String, log: TomlReader.ProblemLog) {
         self.log = log
@@ -76,13 +89,18 @@ private struct ConfigurationReader {
     }
 
     mutating func read(_ path: String) {
-        guard let text = TextFile.read(path, limit: ConfigurationLimits.fileBytes, log: log) else { return }
+        guard let text = TextFile.read(path, limit: ConfigurationLimits.fileBytes, log: log) else { return isWhole = false }
+        if text.isEmpty {
+            let cure = "put its text back, or write a comment into it (#) if it is meant to say nothing"
+            log.add(Problem(file: path, place: nil, key: "", text: "is empty, as a full disk or a power cut leaves a file; \(cure)"))
+            return isWhole = false
+        }
         let root: TomlReader
         do {
             root = TomlReader(file: path, node: try TomlNode.parse(text, file: path), log: log)
         } catch {
             log.add(error)
-            return
+            return isWhole = false
         }
         if let table = root.table("gateway") { readGateway(table) }
         if let table = root.table("journal") { readJournal(table) }
@@ -154,16 +172,22 @@ private struct ConfigurationReader {
         var library = ProfileLibrary(path: configuration.gateway.profilePath)
         configuration.buses = buses.map(\.bus)
         configuration.outputs = outputs.map(\.output)
-        configuration.devices = devices.compactMap { $0.device.resolve(&library, log: log, at: $0.at) }
-        OutputReader.check(outputs, names: devices.compactMap(\.device.name), devices: configuration.devices)
+        configuration.devices = devices.compactMap { $0.device.resolve(&library, isWhole: isWhole, log: log, at: $0.at) }
+        if isWhole { checkFilters() }
         return configuration
+    }
+
+    private func checkFilters() {
+        OutputReader.check(outputs, names: devices.compactMap(\.device.name), devices: configuration.devices)
     }
 
     private func unique(_ named: [(String, TomlReader)], _ what: String) {
         var first: [String: TomlReader] = [:]
         for (name, table) in named {
             if let earlier = first[name] {
-                table.problem("name", "\"\(name)\" is taken by the \(what) at \(earlier.file):\(earlier.place.line); give it another name")
+                table.problem(
+                    "name", "\"\(name)\" is taken by the \(what) at \(earlier.file):\(earlier.place(of: "name").line); give it another name"
+                )
             } else {
                 first[name] = table
             }
@@ -189,7 +213,7 @@ private struct ConfigurationReader {
         for (device, table) in devices {
             guard let bus = device.bus else { continue }
             guard busNames.contains(bus) else {
-                table.problem("bus", "no bus is named \"\(bus)\"" + Spelling.hint(bus, among: busNames))
+                if isWhole { table.problem("bus", "no bus is named \"\(bus)\"" + Spelling.hint(bus, among: busNames)) }
                 continue
             }
             counts[bus, default: 0] += 1
@@ -244,7 +268,11 @@ private struct DraftDevice {
     }
 
     /// The whole device; nil when something of it is missing or wrong.
-    func resolve(_ library: inout ProfileLibrary, log: TomlReader.ProblemLog, at table: TomlReader) -> Configuration.Device? {
+    ///
+    /// - Parameter isWhole: whether `[gateway] profile_path` is known.
+    func resolve(
+        _ library: inout ProfileLibrary, isWhole: Bool, log: TomlReader.ProblemLog, at table: TomlReader
+    ) -> Configuration.Device? {
         guard let profile else { return nil }
         if profile == SunSpecProfile.name {
             guard let name, let bus, let unit, let role else { return nil }
@@ -265,6 +293,7 @@ private struct DraftDevice {
             guard let name, let bus, let unit, let role else { return nil }
             return Configuration.Device(
                 name: name, bus: bus, unit: unit, role: role, profile: found, profileText: text, invert: invert, periods: periods)
+        case .missing where !isWhole: return nil
         case .missing(let names):
             table.problem(
                 "profile", "no profile \"\(profile)\" in \(library.path.joined(separator: ", "))" + Spelling.hint(profile, among: names))

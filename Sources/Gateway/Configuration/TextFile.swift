@@ -30,10 +30,12 @@ enum TextFile {
         guard fstat(file, &facts) == 0 else { throw Refusal(text: refusal(errno)) }
         switch facts.st_mode & S_IFMT {
         case S_IFREG: break
-        case S_IFDIR: throw Refusal(text: "is a directory; name the file in it")
-        default: throw Refusal(text: "is no regular file")
+        case S_IFDIR: throw Refusal(text: "is a directory; name a file, or give the directory another name")
+        default: throw Refusal(text: "is no regular file; remove it, or write a file in its place")
         }
-        guard facts.st_size <= limit else { throw Refusal(text: "is \(facts.st_size) bytes long; at most \(limit) are read") }
+        guard facts.st_size <= limit else {
+            throw Refusal(text: "has \(facts.st_size) bytes, and at most \(limit) are read; remove it, or see what has got into it")
+        }
         var bytes = [UInt8](repeating: 0, count: Int(facts.st_size))
         var count = 0
         while count < bytes.count {
@@ -53,7 +55,16 @@ enum TextFile {
         switch number {
         case ENOENT: "does not exist; create it, or name another file"
         case EACCES, EPERM: "cannot be read: permission denied; give the user that runs meterd the right to read it"
+        case ELOOP: "is a link that leads to itself; remove it"
         default: "cannot be read: \(String(cString: strerror(number)))"
         }
+    }
+}
+
+extension String {
+    /// At most so many characters: its middle gives way, so that what is wrong and its cure stay.
+    func shortened(to limit: Int) -> String {
+        guard count > limit else { return self }
+        return "\(prefix(limit / 2)) … \(suffix(limit / 2 - 3))"
     }
 }

@@ -18,7 +18,7 @@ package struct BusListing: Sendable {
         var lines = table.lines(width: width, paint: paint) + (faults.isEmpty ? [] : [""] + faults)
         guard withDevices, let bus = buses.first else { return lines }
         lines.append("")
-        lines.append(BusListing.forecast(bus.predicted))
+        lines += Folding.fold(BusListing.forecast(bus.predicted), indent: 10, width: width)
         return lines + (bus.devices.isEmpty ? [] : [""] + BusListing.devices(bus.devices).lines(width: width, paint: paint))
     }
 

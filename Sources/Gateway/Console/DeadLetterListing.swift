@@ -40,6 +40,7 @@ package struct JournalListing: Sendable {
         ]
         if journal.polls > 0 { lines.append("seq      \(journal.firstSeq) to \(journal.lastSeq)") }
         if let first = report.firstTime, let last = report.lastTime { lines.append("read     \(first.rfc3339) to \(last.rfc3339)") }
+        lines = lines.flatMap { Folding.fold($0, indent: 9, width: width) }
         guard !report.losses.isEmpty else { return lines + ["lost     nothing"] }
         let sum = "\(Humanize.count(journal.lostPolls, "poll")), \(Humanize.count(journal.lostReadings, "reading"))"
         let table = Table(
@@ -53,6 +54,7 @@ package struct JournalListing: Sendable {
                     .init(loss.firstTime.rfc3339), .init(loss.lastTime.rfc3339),
                 ]
             })
-        return lines + ["lost     \(paint(sum, .bad))", ""] + table.lines(width: width, paint: paint)
+        return lines + Folding.fold("lost     \(paint(sum, .bad))", indent: 9, width: width) + [""]
+            + table.lines(width: width, paint: paint)
     }
 }

@@ -13,9 +13,11 @@ package struct DeviceScreen: Sendable {
     package func lines(width: Int?, paint: Paint) -> [String] {
         var lines = DeviceListing([report.device], now: now).table.lines(width: width, paint: paint)
         let identity = self.identity
-        if !identity.isEmpty { lines += ["", "identity  \(identity)"] }
+        if !identity.isEmpty { lines += [""] + Folding.fold("identity  \(identity)", indent: 10, width: width) }
         if let plan = report.plan {
-            lines += (identity.isEmpty ? [""] : []) + [periods(plan), timing(plan)]
+            lines +=
+                (identity.isEmpty ? [""] : [])
+                + [periods(plan), timing(plan)].flatMap { Folding.fold($0, indent: 10, width: width) }
             if !plan.requests.isEmpty { lines += [""] + requests(plan).lines(width: width, paint: paint) }
             let learned = self.learned(plan)
             if !learned.isEmpty { lines += [""] + learned.flatMap { StatusScreen.wrapped($0, width: width) } }

@@ -4,6 +4,12 @@ import Metering
 package struct StatusScreen: Sendable {
     /// More devices than this would push the rest off the screen.
     static let devicesShown = 12
+    /// So many problems of one code are told one by one; more are summed up.
+    static let alike = 3
+    /// Of those summed up, the names that are said.
+    static let namesShown = 12
+    /// Where a line goes on that begins with a label.
+    static let indent = 9
 
     let report: StatusReport
     let now: Timestamp
@@ -15,10 +21,11 @@ package struct StatusScreen: Sendable {
     }
 
     package func lines(width: Int?, paint: Paint) -> [String] {
-        var blocks = [head(paint)]
+        func folded(_ lines: [String]) -> [String] { lines.flatMap { Folding.fold($0, indent: StatusScreen.indent, width: width) } }
+        var blocks = [folded(head(paint))]
         if !report.problems.isEmpty { blocks.append(problems(width: width, paint)) }
         let none = report.devices.isEmpty ? ["devices  none is configured; man meterd.toml says how"] : []
-        blocks.append([clock(paint), journal(paint)] + none)
+        blocks.append(folded([clock(paint), journal(paint)] + none))
         if !report.buses.isEmpty { blocks.append(buses.lines(width: width, paint: paint)) }
         if !report.devices.isEmpty { blocks.append(devices(width: width, paint)) }
         if !report.outputs.isEmpty { blocks.append(OutputListing(report.outputs, now: now).table.lines(width: width, paint: paint)) }
@@ -33,13 +40,40 @@ package struct StatusScreen: Sendable {
         ]
     }
 
-    /// The texts are not cut: they say what to do. They are broken between words at the terminal's width.
+    /// The texts are not cut: they say what to do. They are broken between words at the terminal's width. Of many problems of one kind, as
+    /// when a line is dead, one stands for all: there is more than one problem on the screen.
     private func problems(width: Int?, _ paint: Paint) -> [String] {
-        report.problems.flatMap { problem in
-            let since = Humanize.age(of: problem.since, at: now)
-            let head = "\(paint("!", .bad)) \(problem.subject.withoutControls): \(problem.code), for \(since)"
-            return [head] + StatusScreen.wrapped(problem.text, width: width.map { max(20, $0 - 2) }).map { "  \($0)" }
+        var kinds: [(code: String, problems: [ProblemReport])] = []
+        for problem in report.problems {
+            if let index = kinds.firstIndex(where: { $0.code == problem.code }) {
+                kinds[index].problems.append(problem)
+            } else {
+                kinds.append((problem.code, [problem]))
+            }
         }
+        return kinds.flatMap { kind in
+            kind.problems.count > StatusScreen.alike
+                ? summedUp(kind.problems, width: width, paint) : kind.problems.flatMap { single($0, width: width, paint) }
+        }
+    }
+
+    private func single(_ problem: ProblemReport, width: Int?, _ paint: Paint) -> [String] {
+        let since = Humanize.age(of: problem.since, at: now)
+        let head = "\(paint("!", .bad)) \(problem.subject.withoutControls): \(problem.code), for \(since)"
+        return Folding.fold(head, indent: 2, width: width) + text(problem.text, width)
+    }
+
+    private func summedUp(_ problems: [ProblemReport], width: Int?, _ paint: Paint) -> [String] {
+        let longest = Humanize.age(of: problems.map(\.since).min(), at: now)
+        let head = "\(paint("!", .bad)) \(problems.count) of \(problems[0].code), the longest for \(longest)"
+        let names = problems.prefix(StatusScreen.namesShown).map(\.subject)
+        let more = problems.count > names.count ? " and \(problems.count - names.count) more" : ""
+        return Folding.fold(head, indent: 2, width: width) + text(names.joined(separator: ", ") + more, width)
+            + text("the first: \(problems[0].text)", width)
+    }
+
+    private func text(_ text: String, _ width: Int?) -> [String] {
+        StatusScreen.wrapped(text, width: width.map { max(20, $0 - 2) }).map { "  \($0)" }
     }
 
     private func clock(_ paint: Paint) -> String {
@@ -71,11 +105,11 @@ package struct StatusScreen: Sendable {
             let count = report.devices.count { $0.state == state }
             return count == 0 ? nil : paint("\(Humanize.count(count)) \(state.rawValue)", state.tone)
         }
-        let summary = "devices  \(counts.joined(separator: ", "))"
+        let summary = Folding.fold("devices  \(counts.joined(separator: ", "))", indent: StatusScreen.indent, width: width)
         let troubled = report.devices.filter { $0.state == .offline || $0.state == .starting }
-        guard !troubled.isEmpty else { return [summary] }
+        guard !troubled.isEmpty else { return summary }
         let shown = Array(troubled.prefix(StatusScreen.devicesShown))
-        var lines = [summary] + DeviceListing(shown, now: now).table.lines(width: width, paint: paint)
+        var lines = summary + DeviceListing(shown, now: now).table.lines(width: width, paint: paint)
         if shown.count < troubled.count { lines.append("and \(Humanize.count(troubled.count - shown.count)) more: meterctl devices") }
         return lines
     }

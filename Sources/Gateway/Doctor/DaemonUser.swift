@@ -29,7 +29,7 @@ package struct DaemonUser: Hashable, Sendable {
     static func current() -> DaemonUser {
         var groups = [gid_t](repeating: 0, count: 256)
         let count = getgroups(Int32(groups.count), &groups)
-        return DaemonUser(name: "you", id: geteuid(), groups: Set(groups.prefix(Int(max(0, count)))).union([getegid()]))
+        return DaemonUser(name: userName(geteuid()), id: geteuid(), groups: Set(groups.prefix(Int(max(0, count)))).union([getegid()]))
     }
 
     /// What a file's mode allows: 4 to read, 2 to write, 1 to search, together as a sum. Root may all.

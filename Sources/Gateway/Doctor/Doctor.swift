@@ -38,6 +38,7 @@ package struct Doctor: Sendable {
     let daemon: Daemon
     let surroundings: Surroundings
     let unit: ServiceUnit?
+    /// Whom the daemon runs as. Where no unit says it, a daemon that runs has shown its rights, and else it is whoever asks.
     let user: DaemonUser?
 
     /// - Parameter file: the config that the daemon is started with.
@@ -48,9 +49,14 @@ package struct Doctor: Sendable {
         (configuration, problems) = Configuration.examine(file: file)
         let unit = ServiceUnit("meterd.service", in: surroundings.units)
         self.unit = unit
-        user =
-            surroundings.user
-            ?? unit.map { DaemonUser.named($0.value("User") ?? "root", and: $0.values("SupplementaryGroups")) } ?? DaemonUser.current()
+        if let own = surroundings.user {
+            user = own
+        } else if let unit {
+            user = DaemonUser.named(unit.value("User") ?? "root", and: unit.values("SupplementaryGroups"))
+        } else {
+            let isHeld = ExclusivePort.holder(ofPath: configuration.gateway.dataDirectory + "/lock") != nil
+            user = isHeld ? nil : DaemonUser.current()
+        }
     }
 
     /// Every check, in the order of a reading's way. Receivers are asked all at once.

@@ -2,9 +2,9 @@ import NIOCore
 
 /// Closes connections that hold a place without using it: those that send the head of a request drop by drop, and those that do not take
 /// their answer. It stands next to the socket and sees bytes.
-final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundIn = ByteBuffer
+package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
+    package typealias InboundIn = ByteBuffer
+    package typealias OutboundIn = ByteBuffer
 
     private let headTime: TimeAmount
     private let stallTime: TimeAmount
@@ -17,12 +17,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var lineFeeds = 0
     private var hasBegun = false
 
-    init(headTime: TimeAmount, stallTime: TimeAmount) {
+    package init(headTime: TimeAmount, stallTime: TimeAmount) {
         self.headTime = headTime
         self.stallTime = stallTime
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let endsWithHead = lastHeadEnds(unwrapInboundIn(data).readableBytesView)
         if endsWithHead {
             headDeadline?.cancel()
@@ -47,7 +47,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         return ends
     }
 
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         pendingWrites += 1
         if stallDeadline == nil { stallDeadline = closing(context, in: stallTime) }
         let promise = promise ?? context.eventLoop.makePromise()
@@ -70,7 +70,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         return context.eventLoop.scheduleTask(in: time) { channel.close(promise: nil) }
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    package func channelInactive(context: ChannelHandlerContext) {
         headDeadline?.cancel()
         stallDeadline?.cancel()
         context.fireChannelInactive()

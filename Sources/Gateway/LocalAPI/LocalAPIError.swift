@@ -36,15 +36,19 @@ package struct LocalAPIError: Error, Hashable, Sendable, CustomStringConvertible
         switch number {
         case EADDRINUSE:
             return .init(
-                .inUse, path: address.text, "another program listens on \(address.text); set [api] listen to another port", cause: number)
+                .inUse, path: address.text,
+                "another program listens on \(address.text), which sudo ss -tlnp names; stop it, or set [api] listen to another port and "
+                    + "restart meterd", cause: number)
         case EACCES, EPERM:
             return .init(
-                .permission, path: address.text, "cannot listen on \(address.text): \(reason); set [api] listen to a port above 1023",
+                .permission, path: address.text,
+                "cannot listen on \(address.text): \(reason); set [api] listen to a port above 1023 and restart meterd",
                 cause: number)
         default:
             return .init(
                 .system, path: address.text,
-                "cannot listen on \(address.text): \(reason); set [api] listen to an address of this machine", cause: number)
+                "cannot listen on \(address.text): \(reason); set [api] listen to an address of this machine and restart meterd",
+                cause: number)
         }
     }
 

@@ -52,6 +52,9 @@ package struct LocalAPIServer: Service {
         self.onListening = onListening
     }
 
+    /// Of its door.
+    var name: String { door.name }
+
     /// The same API at another door.
     ///
     /// - Parameter onBound: called with the port, once clients can connect.

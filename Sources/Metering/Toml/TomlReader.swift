@@ -66,10 +66,12 @@ package final class TomlReader {
         return path.isEmpty ? key : "\(path).\(key)"
     }
 
+    /// Of a key's value, or of the table where it is not there.
+    package func place(of key: String) -> TextPlace { members[key]?.place ?? place }
+
     /// Notes a problem with a key that is there, or with the table when it is not.
     package func problem(_ key: String, _ text: String) {
-        let place = members[key]?.place ?? place
-        log.add(Problem(file: file, place: place, key: key.isEmpty ? path : keyPath(key), text: text))
+        log.add(Problem(file: file, place: place(of: key), key: key.isEmpty ? path : keyPath(key), text: text))
     }
 
     /// Call last: notes every key that was not asked for.

@@ -31,6 +31,8 @@ package struct IntervalListing: Sendable {
     package static let lead = Duration.seconds(2 * 3600)
     /// And so long after: what closes the last one.
     static let tail = Duration.seconds(1800)
+    /// Intervals that `write` is handed at a time.
+    package static let handful = 64
 
     /// In order of their time, but for a device whose next poll came late. Cancelling the task ends it with `CancellationError`.
     ///
@@ -79,7 +81,7 @@ private struct Benches {
     /// By what each was last set up.
     private var settings: [String: CatalogID] = [:]
     private var entries: [CatalogID: (device: String, unit: UInt8, decoder: ReadingDecoder)?] = [:]
-    private var ready: [Interval] = []
+    private var ready = IntervalRuns()
     private var newest: Timestamp?
     private var passed: Int64?
 
@@ -144,10 +146,19 @@ private struct Benches {
     mutating func hand(
         to write: ([Interval]) async throws -> Void, _ progress: inout IntervalListing.Progress
     ) async throws {
-        guard !ready.isEmpty else { return }
-        let intervals = ready
-        ready = []
-        progress.intervals += intervals.count
-        try await write(intervals)
+        let runs = ready
+        ready = IntervalRuns()
+        var handful: [Interval] = []
+        for interval in runs {
+            handful.append(interval)
+            guard handful.count >= IntervalListing.handful else { continue }
+            try Task.checkCancellation()
+            progress.intervals += handful.count
+            try await write(handful)
+            handful.removeAll(keepingCapacity: true)
+        }
+        guard !handful.isEmpty else { return }
+        progress.intervals += handful.count
+        try await write(handful)
     }
 }

@@ -34,6 +34,12 @@ package struct HTTPLink: Hashable, Sendable {
     /// A client of this link's own. The files are read now, so a changed one counts for the next client.
     func client(like configuration: HTTPClient.Configuration, on eventLoops: any EventLoopGroup) throws(Failure) -> HTTPClient {
         var configuration = configuration
+        configuration.tlsConfiguration = try tls()
+        if let proxy { configuration.proxy = .server(host: proxy.host, port: proxy.port) }
+        return HTTPClient(eventLoopGroupProvider: .shared(eventLoops), configuration: configuration)
+    }
+
+    func tls() throws(Failure) -> TLSConfiguration {
         var tls = TLSConfiguration.makeClientConfiguration()
         if let authorities {
             tls.trustRoots = .certificates(try HTTPLink.certificates(authorities))
@@ -47,9 +53,7 @@ package struct HTTPLink: Hashable, Sendable {
                 throw Failure(description: "\(key) holds no private key in PEM form without a passphrase")
             }
         }
-        configuration.tlsConfiguration = tls
-        if let proxy { configuration.proxy = .server(host: proxy.host, port: proxy.port) }
-        return HTTPClient(eventLoopGroupProvider: .shared(eventLoops), configuration: configuration)
+        return tls
     }
 
     private static func certificates(_ path: String) throws(Failure) -> [NIOSSLCertificate] {
