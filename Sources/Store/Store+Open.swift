@@ -37,6 +37,7 @@ extension Store {
             for name in configuredOutputs { try openOutput(name, connection) }
         }
         clockEvents = []
+        try loadRestore(connection)
         mark(lastSeq: nil)
         files.clearSuspicion()
         restoreBallast()
@@ -114,6 +115,7 @@ extension Store {
         connection = opened
         try loadBooks(opened)
         try loadDamage(opened)
+        try loadRestore(opened)
     }
 
     /// Opens, checks, migrates. On failure nothing stays open, and a file that is not ours stays as it was.

@@ -36,6 +36,7 @@ package actor Store {
     var keptPromises: [CatalogID: CatalogID] = [:]
 
     var report = OpenReport()
+    var restore: JournalRestore?
     var books = Books()
     /// A commit of which it is not known whether it is in the file.
     var inDoubt: StagedCommit?
@@ -155,7 +156,7 @@ package actor Store {
             journalID: report.journalID, firstSeq: books.firstSeq, lastSeq: books.lastSeq, polls: books.polls, readings: books.readings,
             bytes: books.usedBytes, lostPolls: books.lostPolls + losses.reduce(0) { $0 + $1.polls },
             lostReadings: books.lostReadings + losses.reduce(0) { $0 + $1.readings },
-            lostTimes: losses.reduce(books.lostTimes) { $1.times(and: $0) })
+            lostTimes: losses.reduce(books.lostTimes) { $1.times(and: $0) }, restore: restore)
     }
 
     /// The configured outputs, in their order; costs no reading.
