@@ -146,7 +146,7 @@ package final class GatewayState: GatewayView {
         JournalReport(
             firstSeq: journal.firstSeq, lastSeq: journal.lastSeq, polls: journal.polls, readings: journal.readings, bytes: journal.bytes,
             lostPolls: journal.lostPolls, lostReadings: journal.lostReadings, lostFrom: journal.lostTimes?.lowerBound,
-            lostUntil: journal.lostTimes?.upperBound)
+            lostUntil: journal.lostTimes?.upperBound, restoredFrom: journal.restore?.from, restoredAt: journal.restore?.at)
     }
 
     private static func report(_ device: LiveReadings.Snapshot) -> DeviceReadings {

@@ -53,6 +53,7 @@ package struct OutputDesk: OutputControl {
 
     package func rewind(output: String, to place: RewindPlace) async throws(OutputControlError) -> Int64 {
         let delivery = try delivery(output)
+        await delivery.prepareRewind()
         let cursor = try await kept(output) { () throws(StoreError) in
             switch place {
             case .seq(let seq): return try await store.rewind(output: output, to: seq)

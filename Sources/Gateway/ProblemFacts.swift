@@ -21,6 +21,8 @@ struct ProblemFacts {
 
     /// Stands for "since it was first seen", where a part does not keep it.
     static let unknownSince = Timestamp(milliseconds: 0)
+    /// How long the status tells that the journal was put back from a backup.
+    static let restoreTold: Duration = .seconds(7 * 86_400)
 
     var now: Timestamp
     var started: Timestamp
@@ -80,6 +82,13 @@ struct ProblemFacts {
                     .heals, "database_quarantined", "journal", since: started,
                     "the database was damaged (\(openReport.reason ?? "unknown damage")) and stands aside as \(path); a new one was begun"
                         + ProblemFacts.salvage(openReport.salvaged)))
+        }
+        if let restore = journal.restore, openReport.restoredFrom != nil || restore.at.advanced(by: ProblemFacts.restoreTold) > now {
+            list.append(
+                problem(
+                    .past, "journal_restored", "journal", since: restore.at,
+                    "the database is older than the one that was here, from a backup: on \(restore.at.rfc3339) its journal id changed from "
+                        + "\(restore.from) to \(journal.journalID); what was unsent in it may reach receivers twice"))
         }
         if journal.lostPolls > 0 {
             list.append(

@@ -20,8 +20,8 @@ struct StagedCommit {
     var deadLetterCount: Int
     var lossCount: Int
     var clockEventCount = 0
-    /// It was found in the file after all, and the store goes by it; whoever asked for the commit does not know yet.
-    var isAdopted = false
+    /// It removes for a full disk, and keeps nothing.
+    var isRemoval = false
 }
 
 extension Store {
@@ -37,12 +37,12 @@ extension Store {
         _ = try opened()
         try keepPromises()
         let connection = try opened()
-        let already = min(inDoubt?.count ?? 0, polls.count)
+        let already = min(keptUnknown, polls.count)
         let fresh = Array(polls[already...])
-        inDoubt = nil
         watchClock()
         guard !fresh.isEmpty || isDirty || !losses.isEmpty || !clockEvents.isEmpty else {
             guard already > 0 else { return nil }
+            keptUnknown -= already
             return receipt(for: already)
         }
         var staged: StagedCommit?
@@ -59,11 +59,12 @@ extension Store {
             }
         } catch {
             fail(error)
-            if error.code == .io { inDoubt = staged }
+            // Or what removing for it left in doubt, which stands there already.
+            if error.code == .io, let staged { inDoubt = staged }
             throw error
         }
         if let staged { adopt(staged) }
-        inDoubt = nil
+        keptUnknown -= already
         return receipt(for: already + fresh.count)
     }
 
@@ -161,10 +162,11 @@ extension Store {
         try connection.run(
             """
             UPDATE output SET cursor = ?, pending_end = ?, horizon = ?, lanes = ?, accepted = ?, rejected = ?, filtered = ?,
-            dead_letters = ?, dead_letters_dropped = ? WHERE id = ?
+            dead_letters = ?, dead_letters_dropped = ?, paused = ? WHERE id = ?
             """, .integer(outbox.cursor), .integer(outbox.first.pendingEnd), .integer(outbox.first.horizon),
             .text(Lane.text(of: outbox.lanes.dropFirst())), SQLValue(outbox.accepted), SQLValue(outbox.rejected),
-            SQLValue(outbox.filtered), SQLValue(outbox.deadLetters), SQLValue(outbox.deadLettersDropped), .integer(outbox.id))
+            SQLValue(outbox.filtered), SQLValue(outbox.deadLetters), SQLValue(outbox.deadLettersDropped),
+            .integer(outbox.isPaused ? 1 : 0), .integer(outbox.id))
     }
 
     func adopt(_ staged: StagedCommit) {

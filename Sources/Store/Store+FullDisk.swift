@@ -60,22 +60,33 @@ extension Store {
         return limits.ballastBytes == 0 || files.makeBallast(limits.ballastBytes)
     }
 
+    /// A removal carries nothing of what waits for a commit.
+    func adopt(removal staged: StagedCommit) {
+        let isStillDirty = isDirty
+        adopt(staged)
+        isDirty = isStillDirty
+    }
+
     /// Removes some of the oldest chunks. Returns whether it did.
     private func remove(to bytes: Int, forcing: Bool, _ connection: Connection) throws(StoreError) -> Bool {
         let oldest = try summaries("\(Store.summaryColumns) ORDER BY first_seq LIMIT \(StoreLimits.removalsPerCommit)", [])
         let plan = RetentionPlan(retention: limits.retention, sizeLimit: max(0, bytes))
-        let removals = plan.removals(oldest: oldest, usedBytes: books.usedBytes, sentThrough: sentThrough, now: nil)
+        let removals = plan.removals(oldest: oldest, usedBytes: books.usedBytes, sentThrough: sentThrough, now: nil) { _ in nil }
             .prefix { forcing || !$0.isLoss }
         guard !removals.isEmpty else { return false }
         var staged = StagedCommit(books: books, count: 0, deadLetterCount: 0, lossCount: 0)
         staged.books.commits += 1
-        try connection.transaction { () throws(StoreError) in
-            try remove(Array(removals), cause: .diskFull, &staged.books, connection)
-            try writeBooks(staged.books, connection)
+        staged.isRemoval = true
+        do throws(StoreError) {
+            try connection.transaction { () throws(StoreError) in
+                try remove(Array(removals), cause: .diskFull, &staged.books, connection)
+                try writeBooks(staged.books, connection)
+            }
+        } catch {
+            if error.code == .io { inDoubt = staged }
+            throw error
         }
-        let isStillDirty = isDirty
-        adopt(staged)
-        isDirty = isStillDirty
+        adopt(removal: staged)
         return true
     }
 }

@@ -127,7 +127,7 @@ extension Store {
     }
 
     static var summaryColumns: String {
-        "SELECT first_seq, last_seq, polls, readings, first_time, last_time, length(body) FROM chunk"
+        "SELECT first_seq, last_seq, polls, readings, first_time, last_time, length(body), run FROM chunk"
     }
 
     func summaries(_ sql: String, _ values: [SQLValue]) throws(StoreError) -> [ChunkSummary] {
@@ -141,7 +141,8 @@ extension Store {
                     ChunkSummary(
                         firstSeq: statement.integer(0), lastSeq: statement.integer(1), polls: Int(statement.integer(2)),
                         readings: Int(statement.integer(3)), firstTime: Timestamp(milliseconds: statement.integer(4)),
-                        lastTime: Timestamp(milliseconds: statement.integer(5)), bytes: Int(statement.integer(6))))
+                        lastTime: Timestamp(milliseconds: statement.integer(5)), bytes: Int(statement.integer(6)),
+                        run: statement.integer(7)))
             }
         } catch {
             fail(error)

@@ -37,6 +37,7 @@ extension Store {
             for name in configuredOutputs { try openOutput(name, connection) }
         }
         clockEvents = []
+        try loadRestore(connection)
         mark(lastSeq: nil)
         files.clearSuspicion()
         restoreBallast()
@@ -114,6 +115,7 @@ extension Store {
         connection = opened
         try loadBooks(opened)
         try loadDamage(opened)
+        try loadRestore(opened)
     }
 
     /// Opens, checks, migrates. On failure nothing stays open, and a file that is not ours stays as it was.
@@ -229,8 +231,11 @@ extension Store {
         // The kernel forgets pages whose flush failed, so what the WAL seems to hold may not be on the disk. Copied into the database
         // and flushed there it is; then the WAL begins anew.
         do {
-            try connection.checkpoint(SQLITE_CHECKPOINT_TRUNCATE)
+            do { try connection.checkpoint(SQLITE_CHECKPOINT_TRUNCATE) } catch  where error.code == .full && files.dropBallast() {
+                try connection.checkpoint(SQLITE_CHECKPOINT_TRUNCATE)
+            }
             try settleDoubt(connection)
+            try countLetters(connection)
         } catch {
             connection.closeUntouched()
             throw error
@@ -257,14 +262,13 @@ extension Store {
 
     /// Whether the commit that failed is in the file after all.
     private func settleDoubt(_ connection: Connection) throws(StoreError) {
-        // The file may fail again before the commit is asked for again: what was adopted then is not adopted twice.
-        guard let staged = inDoubt, !staged.isAdopted else { return }
-        guard try connection.integer("SELECT commits FROM journal") == staged.books.commits else {
-            inDoubt = nil
-            return
-        }
-        adopt(staged)
-        inDoubt?.isAdopted = true
+        guard let staged = inDoubt else { return }
+        let isKept = try connection.integer("SELECT commits FROM journal") == staged.books.commits
+        inDoubt = nil
+        guard isKept else { return }
+        // The file may fail again before the commit is asked for again, and what is asked for then may fail too.
+        keptUnknown += staged.count
+        if staged.isRemoval { adopt(removal: staged) } else { adopt(staged) }
     }
 }
 

@@ -160,6 +160,15 @@ extension Store {
         outboxes[name] = outbox
     }
 
+    /// What an operation that failed made of the dead letters, if it is in the file after all.
+    func countLetters(_ connection: Connection) throws(StoreError) {
+        for (name, outbox) in outboxes {
+            outboxes[name]?.replays = Int(try count(replaysOf: outbox.id, connection))
+            outboxes[name]?.deadLetters = Int(
+                try connection.integer("SELECT count(*) FROM dead_letter WHERE output = ?", .integer(outbox.id)) ?? 0)
+        }
+    }
+
     private func count(replaysOf output: Int64, _ connection: Connection) throws(StoreError) -> Int64 {
         try connection.integer("SELECT count(*) FROM dead_letter WHERE output = ? AND replay <> 0", .integer(output)) ?? 0
     }

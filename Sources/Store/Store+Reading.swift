@@ -56,5 +56,10 @@ final class ReadLock {
         }
     }
 
-    deinit { if descriptor >= 0 { close(descriptor) } }
+    /// As `DataDirectory.release`.
+    deinit {
+        guard descriptor >= 0 else { return }
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }

@@ -1,4 +1,5 @@
 import Host
+import Metering
 
 /// A journal that was put back from a backup. It would count on from where it stood, and give new polls the seqs of polls that receivers
 /// have had since, who would drop them as repeats. So it goes on as another journal, under another id.
@@ -18,6 +19,7 @@ extension Store {
     func beginAnotherJournal(_ connection: Connection) throws(StoreError) {
         let (before, now) = (report.journalID, randomHex(bytes: 16))
         try connection.run("UPDATE journal SET journal_id = ?", .text(now))
+        try connection.run("UPDATE run SET restored_from = ? WHERE id = ?", .text(before), .integer(run))
         report.restoredFrom = before
         report.journalID = now
         logger.warning(
@@ -25,9 +27,29 @@ extension Store {
             metadata: ["store.directory": "\(directory)", "store.journal": "\(now)", "store.journal_before": "\(before)"])
     }
 
+    /// The last time it went on under another id, while polls of that run or of an earlier one are kept.
+    func loadRestore(_ connection: Connection) throws(StoreError) {
+        let statement = try connection.statement(
+            "SELECT restored_from, opened FROM run WHERE restored_from IS NOT NULL ORDER BY id DESC LIMIT 1")
+        defer { statement.reset() }
+        restore = try statement.step() ? JournalRestore(from: statement.text(0), at: Timestamp(milliseconds: statement.integer(1))) : nil
+    }
+
     /// - Parameter lastSeq: known at a clean end alone; writing it with each commit would cost the flash as much as the commit.
     func mark(lastSeq: Int64?) {
         files?.journalMark = JournalMark(journalID: report.journalID, run: run, lastSeq: lastSeq)
+    }
+}
+
+/// The journal was put back from a backup, and goes on under another id since.
+package struct JournalRestore: Hashable, Sendable {
+    /// The id it had.
+    package var from: String
+    package var at: Timestamp
+
+    package init(from: String, at: Timestamp) {
+        self.from = from
+        self.at = at
     }
 }
 

@@ -11,9 +11,10 @@ extension Store {
         lastRetention = now
         let oldest = try summaries("\(Store.summaryColumns) ORDER BY first_seq LIMIT \(StoreLimits.removalsPerCommit)", [])
         let plan = RetentionPlan(retention: limits.retention, sizeLimit: limits.sizeLimit)
-        let removals = plan.removals(
-            oldest: oldest, usedBytes: books.usedBytes, sentThrough: sentThrough,
-            now: time.clockState().quality == .synchronized ? time.wall() : nil)
+        let wall = time.clockState().quality == .synchronized ? time.wall() : nil
+        let removals = try plan.removals(
+            oldest: oldest, usedBytes: books.usedBytes, sentThrough: sentThrough, now: wall
+        ) { chunk throws(StoreError) in try wall.flatMap { wall throws(StoreError) in try readBy(chunk, now: wall, uptime: now) } }
         try remove(removals, cause: .sizeLimit, &books, connection)
         restoreBallast()
     }

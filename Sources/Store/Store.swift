@@ -110,10 +110,12 @@ package struct JournalState: Hashable, Sendable {
     package var lostReadings: Int
     /// When the lost polls were read; nil when none were lost.
     package var lostTimes: ClosedRange<Timestamp>?
+    /// When it was last put back from a backup, while polls from then or before are kept.
+    package var restore: JournalRestore?
 
     package init(
         journalID: String, firstSeq: Int64, lastSeq: Int64, polls: Int, readings: Int, bytes: Int, lostPolls: Int, lostReadings: Int,
-        lostTimes: ClosedRange<Timestamp>? = nil
+        lostTimes: ClosedRange<Timestamp>? = nil, restore: JournalRestore? = nil
     ) {
         self.journalID = journalID
         self.firstSeq = firstSeq
@@ -124,5 +126,6 @@ package struct JournalState: Hashable, Sendable {
         self.lostPolls = lostPolls
         self.lostReadings = lostReadings
         self.lostTimes = lostTimes
+        self.restore = restore
     }
 }

@@ -36,9 +36,12 @@ package actor Store {
     var keptPromises: [CatalogID: CatalogID] = [:]
 
     var report = OpenReport()
+    var restore: JournalRestore?
     var books = Books()
     /// A commit of which it is not known whether it is in the file.
     var inDoubt: StagedCommit?
+    /// Polls that a commit kept although it threw: the first ones that will be handed in again.
+    var keptUnknown = 0
     var run: Int64 = 0
     /// The last seq when the file was opened: polls up to here count as old.
     var openedAt: Int64 = 0
@@ -66,6 +69,8 @@ package actor Store {
     var commitTimes: [(lastSeq: Int64, at: Uptime)] = []
     var cache: [CachedChunk] = []
     var lastRetention: Uptime?
+    /// A run whose clock was right, and the newest time of its chunks that are known to have it.
+    var datedRight: (run: Int64, time: Timestamp)?
     /// Bytes that were in use when the disk was found full; nil while there is room.
     var fullLimit: Int?
 
@@ -98,7 +103,11 @@ package actor Store {
         let store = Store(
             directory: directory, outputs: outputs, limits: limits, time: time, fileSystem: fileSystem, logger: logger)
         do throws(StoreError) { try await store.start() } catch {
-            guard patient, error.code == .full || error.code == .io else { throw error }
+            guard patient, error.code == .full || error.code == .io else {
+                // Not whenever the last reference goes: the caller may open it again at once.
+                await store.release()
+                throw error
+            }
             await store.wait(for: error)
         }
         return store
@@ -126,6 +135,10 @@ package actor Store {
         hurry()
         if isDirty, connection != nil { _ = try? commit([]) }
         if connection != nil { mark(lastSeq: books.lastSeq) }
+        release()
+    }
+
+    private func release() {
         isClosed = true
         connection?.closeUntouched()
         connection = nil
@@ -143,7 +156,7 @@ package actor Store {
             journalID: report.journalID, firstSeq: books.firstSeq, lastSeq: books.lastSeq, polls: books.polls, readings: books.readings,
             bytes: books.usedBytes, lostPolls: books.lostPolls + losses.reduce(0) { $0 + $1.polls },
             lostReadings: books.lostReadings + losses.reduce(0) { $0 + $1.readings },
-            lostTimes: losses.reduce(books.lostTimes) { $1.times(and: $0) })
+            lostTimes: losses.reduce(books.lostTimes) { $1.times(and: $0) }, restore: restore)
     }
 
     /// The configured outputs, in their order; costs no reading.

@@ -16,12 +16,16 @@ package protocol Upstream: Sendable {
     func fitting(_ batch: Batch, bytes: Int) async -> Int
     /// The bytes of the batch's records before compression, as `fitting` counts them.
     func size(of batch: Batch) async -> Int
+    /// Someone set the output back: what was taken before comes again, and is to be taken again.
+    func rewind() async
     func close() async
 }
 
-/// For an upstream that has no use for bytes.
 extension Upstream {
+    /// For an upstream that has no use for bytes.
     package func size(of batch: Batch) async -> Int { 0 }
+    /// For one that remembers nothing of what it took.
+    package func rewind() async {}
 }
 
 /// What one request carries: a contiguous range of the journal. The same range has the same id, whenever it is sent.
@@ -37,6 +41,8 @@ package struct Batch: Sendable {
     package var records: [BatchRecord]
     /// The mark of the output's filter: of one range each filter makes another batch. Nil when nothing is left out.
     package var filter: String?
+    /// Dead letters that someone had handed on again: what comes behind them in the journal was perhaps taken before.
+    package var isReplay = false
 
     package init(
         gateway: String, site: String?, output: String, journalID: String, first: Int64, last: Int64, historical: Bool,

@@ -1,5 +1,7 @@
+import FoundationEssentials
 import Gateway
 import Glibc
+import Host
 import Metering
 import Simulators
 import TestSupport
@@ -42,6 +44,59 @@ extension EndToEndTests {
             #expect(problem.text.contains("journal.db.corrupt-"))
             _ = try await factory.waitForDelivery()
             #expect(try await factory.stop().exit == .code(0))
+        }
+
+        /// What was polled since the backup has numbers that receivers know; so the journal gets another name, and everyone is told.
+        @Test(.timeLimit(.minutes(3))) func aDatabaseFromABackupGoesOnUnderAnotherNameAndSaysSo() async throws {
+            let factory = try await Factory()
+            guard ExtendedAttribute.set("user.meterd.test", to: "1", of: factory.folder) else {
+                return print("skipped: the file system of \(factory.folder) has no extended attributes")
+            }
+            let data = factory.folder + "/data"
+            func copy(from source: String, to target: String) throws {
+                for name in ["journal.db", "journal.db-wal"] {
+                    try? FileManager.default.removeItem(atPath: "\(target)/\(name)")
+                    try FileManager.default.copyItem(atPath: "\(source)/\(name)", toPath: "\(target)/\(name)")
+                }
+            }
+            let backup = factory.folder + "/backup"
+            try FileManager.default.createDirectory(atPath: backup, withIntermediateDirectories: false)
+            try await factory.startDaemon()
+            let before = try await factory.waitForStatus { $0.journal.lastSeq > 0 }
+            #expect(before.journal.restoredFrom == nil)
+            #expect(try await factory.stop().exit == .code(0))
+            try copy(from: data, to: backup)
+            try await factory.startDaemon()
+            _ = try await factory.waitForStatus { $0.journal.lastSeq > before.journal.lastSeq }
+            #expect(try await factory.stop().exit == .code(0))
+            try copy(from: backup, to: data)
+            // Also the start after that tells of it.
+            for _ in 0..<2 {
+                try await factory.startDaemon()
+                let status = try await factory.status()
+                #expect(status.journalID != before.journalID && status.journal.restoredFrom == before.journalID)
+                let problem = try #require(status.problems.first { $0.code == "journal_restored" })
+                #expect(problem.text.contains("from \(before.journalID) to \(status.journalID)"))
+                #expect(problem.since == status.journal.restoredAt)
+                #expect(try await factory.meterctl("journal").output.contains("the id changed from \(before.journalID)"))
+                #expect(try await factory.stop().exit == .code(0))
+            }
+        }
+
+        /// The position belongs to the output's name.
+        @Test(.timeLimit(.minutes(2))) func anOutputWithAnotherURLGoesOnWhereItWas() async throws {
+            let factory = try await Factory()
+            try await factory.startDaemon()
+            let before = try await factory.waitForStatus { $0.outputs[0].cursor > 0 }.outputs[0].cursor
+            let text = TextFile.content(factory.config)
+            try TextFile.write(
+                text.replacing("http://\(factory.sinkAddress)/", with: "http://\(factory.sinkAddress)/moved/"), to: factory.config)
+            #expect(TextFile.content(factory.config) != text)
+            #expect(try await factory.meterctl("reload").output.contains("outputs  0 kept, changed"))
+            try await factory.waitForStatus { $0.outputs[0].cursor > before }
+            #expect(try await factory.stop().exit == .code(0))
+            let seqs = try factory.records().map(\.seq)
+            #expect(seqs == seqs.sorted() && Set(seqs).count == seqs.count && seqs.first == 1, "\(seqs)")
         }
 
         @Test func missingMetersAndAnUpstreamWithoutAddressAreReportedNotFatal() async throws {

@@ -20,7 +20,7 @@ import Testing
                 "polls_ok":0,"polls_failed":15,"polls_skipped":0}],\
                 "journal":{"first_seq":1,"last_seq":1043,"polls":1043,"readings":41720,"bytes":1048576,"lost_polls":0,\
                 "lost_readings":0,\
-                "lost_from":null,"lost_until":null},\
+                "lost_from":null,"lost_until":null,"restored_from":null,"restored_at":null},\
                 "outputs":[{"name":"park","type":"http","state":"delivering","cursor":1040,"backlog_polls":3,"accepted_polls":1040,\
                 "rejected_polls":0,"dead_letters":0,"last_success":"2026-11-24T05:59:56.000Z","last_error":null,\
                 "dead_letters_dropped":0,"paused_by_operator":false,"filtered_polls":0,"live_cursor":1040,"historical_polls":0}]}

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Gateway
 import Host
 import Logging
@@ -65,7 +66,9 @@ import Uplink
         """
 
     /// Ten polls, of which 3, 4 and 7 are refused and become dead letters.
-    private func withBench(_ body: @escaping @Sendable (Bench) async throws -> Void) async throws {
+    private func withBench(
+        upstream: (any Upstream)? = nil, _ body: @escaping @Sendable (Bench) async throws -> Void
+    ) async throws {
         let directory = try TemporaryFolder.make("desk")
         defer { TemporaryFolder.remove(directory) }
         let time = SystemTime()
@@ -81,7 +84,8 @@ import Uplink
         _ = try await store.commit(polls)
         let receiver = Receiver(refusing: [3, 4, 7])
         let delivery = DeliveryService(
-            DeliverySettings(gateway: "gw", site: nil, output: "park", journalID: "", batchAge: .zero), outbox: store, upstream: receiver,
+            DeliverySettings(gateway: "gw", site: nil, output: "park", journalID: "", batchAge: .zero), outbox: store,
+            upstream: upstream ?? receiver,
             decoder: { ReadingDecoder(profile: try Profile(toml: $0.profileText, file: "two.toml"), invert: false) }, time: time,
             logger: quietLogger)
         let desk = OutputDesk(store: store) { [("park", delivery)] }
@@ -153,6 +157,28 @@ import Uplink
             let ahead = try await bench.call("POST", "/v1/outputs/rewind?output=park&seq=99")
             #expect(ahead.status == 409 && ahead.body.contains("only ever set back"))
         }
+    }
+
+    /// A file output knows what it has written, and writes it again all the same when it is asked for.
+    @Test func aRewoundFileOutputWritesAgain() async throws {
+        let folder = try TemporaryFolder.make("rewound")
+        defer { TemporaryFolder.remove(folder) }
+        let files = FileUpstream(FileUpstream.Settings(directory: folder, name: "park", format: .jsonl))
+        try await withBench(upstream: files) { bench in
+            #expect(try await bench.call("POST", "/v1/outputs/rewind?output=park&seq=9").status == 200)
+            try await bench.wait { $0.cursor == 10 }
+            let poll = try await bench.store.read(first: 1, last: 1, limit: 1)[0].poll
+            _ = try await bench.store.commit([CountedPoll(poll: poll, readings: 1)])
+            try await bench.wait { $0.cursor == 11 }
+        }
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+        #expect(names.count == 2 && names[0].hasPrefix("park-2026-11-24-1-10-") && names[1] == "park.jsonl.part", "\(names)")
+        let seqs = names.map { name in
+            TextFile.content("\(folder)/\(name)").split(separator: "\n").compactMap { line in
+                line.split(separator: "\"seq\":").last.flatMap { Int64($0.prefix { $0.isNumber }) }
+            }
+        }
+        #expect(seqs == [Array(1...10), [9, 10, 11]])
     }
 
     @Test func theJournalIsShownAndExported() async throws {

@@ -35,6 +35,13 @@ import Testing
                 read     2026-11-24T05:00:00.000Z to 2026-11-24T06:00:00.000Z
                 lost     nothing
                 """)
+        var restored = kept
+        restored.journal.restoredFrom = "2f6e"
+        restored.journal.restoredAt = cannedNow
+        #expect(
+            JournalListing(restored).lines(width: nil, paint: plain).suffix(2) == [
+                "restored from a backup on 2026-11-24T06:00:00.000Z, when the id changed from 2f6e", "lost     nothing",
+            ])
         var losing = kept
         losing.journal.lostPolls = 2
         losing.journal.lostReadings = 4

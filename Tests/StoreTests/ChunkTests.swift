@@ -1,3 +1,4 @@
+import Host
 import Metering
 import Testing
 
@@ -56,9 +57,10 @@ struct ChunkTests {
         #expect(survived > 100)
     }
 
-    @Test func aDeflateBombIsRefused() {
+    @Test(arguments: [Chunk.Packing.plain, .deflate, .zstandard]) func aBombIsRefused(_ packing: Chunk.Packing) {
         var body: [UInt8] = [Chunk.version, 0, 0, 0, 0]
         body.append(count: 1)
+        body.append(packing.rawValue)
         body.append(count: Chunk.directoryLimit + 1)
         body.append(count: 3)
         body.append(contentsOf: [1, 2, 3])
@@ -87,31 +89,108 @@ struct ChunkTests {
 
     /// A journal written today must be readable for ever: this one was.
     @Test func theBytesOfVersion1StayReadable() throws {
-        let poll = Poll(
+        var body: [UInt8] = [1, 0, 0, 0, 0, 1, UInt8(ChunkTests.directory.count), UInt8(ChunkTests.directory.count)]
+        body += ChunkTests.directory
+        body += [0, 0, 0, 0, 1, 1, 0x24, 1, 1, 0x68]
+        reseal(&body)
+        #expect(try ChunkDecoder.decode(body) == [ChunkTests.worked])
+    }
+
+    /// The same with each kind of section.
+    @Test func theBytesOfVersion2StayReadable() throws {
+        let directory = ChunkTests.directory
+        var body: [UInt8] = [2, 0, 0, 0, 0, 1]
+        // A bare deflate stream of one stored block: final, its length, the complement of that.
+        let length = UInt8(directory.count)
+        body += [1, length, length + 5, 0x01, length, 0x00, ~length, 0xff] + directory
+        body += [0, 0, 0, 0]  // two empty sections
+        // A Zstandard frame: magic, "one segment, its size in a byte", 1, a last block of one byte to be repeated once.
+        body += [2, 1, 10, 0x28, 0xb5, 0x2f, 0xfd, 0x20, 1, 0x0b, 0x00, 0x00, 0x24]
+        body += [0, 1, 0x68]
+        reseal(&body)
+        #expect(try ChunkDecoder.decode(body) == [ChunkTests.worked])
+    }
+
+    @Test func longSectionsArePackedByTheOnePackerAndShortOnesByTheOther() {
+        var generator = SeededGenerator(seed: 14)
+        var packings: Set<Chunk.Packing> = []
+        for devices in [3, 60] {
+            let polls = plant(devices: devices, rounds: 5, values: 40, using: &generator)
+            let body = ChunkEncoder.encode(polls) { bytes in
+                let (packing, packed) = ChunkEncoder.pack(bytes)
+                packings.insert(packing)
+                #expect(packing == (bytes.count < 4096 ? .deflate : .zstandard))
+                return (packing, packed)
+            }
+            #expect(body == ChunkEncoder.encode(polls))
+            #expect(body.count * 10 < polls.count * 40 * 30)
+        }
+        #expect(packings == [.deflate, .zstandard])
+    }
+
+    /// What an older meterd wrote, in full: format 4, chunks of version 1, deflated.
+    @Test func aJournalOfVersion1ChunksGoesOn() async throws {
+        var generator = SeededGenerator(seed: 15)
+        let directory = TemporaryDirectory()
+        let old = plant(devices: 30, rounds: 10, values: 40, using: &generator)
+        let connection = try Connection(path: directory.journal)
+        try connection.configure()
+        try Schema.migrate(connection, created: 0, journalID: "j", steps: Array(Schema.migrations[..<4]))
+        for (index, part) in old.chunked(60).enumerated() {
+            let body = try version1(of: part)
+            #expect(try ChunkDecoder.decode(body) == part)
+            try connection.run(
+                "INSERT INTO chunk VALUES (?, ?, 1, 60, 2400, 0, 0, ?)", SQLValue(60 * index + 1), SQLValue(60 * index + 60), .blob(body))
+        }
+        try connection.execute("UPDATE journal SET last_seq = 300, polls = 300, readings = 12000")
+        connection.close()
+        let store = try await Store.open(directory)
+        #expect(await store.openReport.migratedFrom == 4 && Schema.version == 5)
+        let new = plant(devices: 30, rounds: 2, values: 40, using: &generator)
+        _ = try await store.commit(new)
+        #expect(try await store.drain("park").map(\.poll) == (old + new).map(\.poll))
+        #expect(try await store.number("SELECT count(DISTINCT substr(body, 1, 1)) FROM chunk") == 2)
+        await store.close()
+    }
+
+    private static let worked = CountedPoll(
+        poll: Poll(
             entry: CatalogID(3), time: Timestamp(milliseconds: 1_700_000_000_123), uptime: Uptime(nanoseconds: 5_000_000_000),
             clock: .unknown,
             answers: [
                 BlockAnswer(block: Block(.holding, 0x0156, count: 1), outcome: .words([0x1234])),
                 BlockAnswer(block: Block(.input, 2, count: 1), outcome: .fault(.exception(2))),
-            ])
-        let directory: [UInt8] = [
-            1,  // one shape
-            2,  // of two answers
-            3, 0xd6, 0x02, 1, 0,  // holding, 342, 1 word, as many words as asked for
-            4, 2, 1, 4, 2,  // input, 2, 1 word, exception 2
-            0b1110,  // word 0x1234 folds to 0x2468: 6 significant bits high, stream 2; 7 low, stream 3
-            6,  // entry +3
-            0,  // shape 0
-            9,  // nine readings
-            0x55,  // clock U
-            0xe6, 0xd3, 0xaa, 0xfe, 0xf9, 0x62,  // 1700000000123 - 5000 ms
-            0x80, 0xc8, 0xaf, 0xa0, 0x25,  // uptime 5 s
-        ]
-        var body: [UInt8] = [1, 0, 0, 0, 0, 1, UInt8(directory.count), UInt8(directory.count)]
-        body += directory
-        body += [0, 0, 0, 0, 1, 1, 0x24, 1, 1, 0x68]
+            ]), readings: 9)
+
+    private static let directory: [UInt8] = [
+        1,  // one shape
+        2,  // of two answers
+        3, 0xd6, 0x02, 1, 0,  // holding, 342, 1 word, as many words as asked for
+        4, 2, 1, 4, 2,  // input, 2, 1 word, exception 2
+        0b1110,  // word 0x1234 folds to 0x2468: 6 significant bits high, stream 2; 7 low, stream 3
+        6,  // entry +3
+        0,  // shape 0
+        9,  // nine readings
+        0x55,  // clock U
+        0xe6, 0xd3, 0xaa, 0xfe, 0xf9, 0x62,  // 1700000000123 - 5000 ms
+        0x80, 0xc8, 0xaf, 0xa0, 0x25,  // uptime 5 s
+    ]
+
+    /// The same chunk as version 1 had it.
+    private func version1(of polls: [CountedPoll]) throws -> [UInt8] {
+        var plain = ByteReader(uncompressed(polls), from: Chunk.prefixLength)
+        var body: [UInt8] = [1, 0, 0, 0, 0]
+        body.append(varint: try plain.varint())
+        for _ in 0...Chunk.streams {
+            #expect(try plain.byte() == 0)
+            let section = try plain.take(Int(try plain.varint()))
+            let packed = Deflate.compress(section, format: .raw, level: 6)
+            body.append(count: section.count)
+            body.append(count: min(packed.count, section.count))
+            body += packed.count < section.count ? packed : section
+        }
         reseal(&body)
-        #expect(try ChunkDecoder.decode(body) == [CountedPoll(poll: poll, readings: 9)])
+        return body
     }
 
     private func reseal(_ body: inout [UInt8]) {
@@ -121,7 +200,7 @@ struct ChunkTests {
 
     /// The same chunk with every section stored plain.
     private func uncompressed(_ polls: [CountedPoll]) -> [UInt8] {
-        ChunkEncoder.encode(polls) { $0 }
+        ChunkEncoder.encode(polls) { (.plain, $0) }
     }
 }
 

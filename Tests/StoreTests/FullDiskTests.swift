@@ -46,15 +46,7 @@ struct FullDiskTests {
     }
 
     /// 400 KiB that do not deflate.
-    private func noise(seed: UInt64) -> [CountedPoll] {
-        var generator = SeededGenerator(seed: seed)
-        return (1...200).map { number in
-            let words = (0..<1000).map { _ in UInt16.random(in: 0...65_535, using: &generator) }
-            var noisy = poll(number)
-            noisy.answers = [BlockAnswer(block: Block(.input, 0, count: 1000), outcome: .words(words))]
-            return CountedPoll(poll: noisy, readings: 40)
-        }
-    }
+    private func noise(seed: UInt64) -> [CountedPoll] { StoreTests.noise(polls: 200, seed: seed) }
 
     private func open(_ disk: SmallDisk, _ time: ManualTime) async throws -> Store {
         try await Store.open(directory: disk.path, outputs: ["park"], time: time, logger: quiet)

@@ -1,4 +1,5 @@
 import CSQLite
+import FoundationEssentials
 import Glibc
 import Metering
 import Testing
@@ -46,6 +47,29 @@ struct OpeningTests {
         #expect(failure?.message.contains("process \(getpid())") == true)
         await first.close()
         _ = try await Store.open(directory)
+    }
+
+    /// A child that is being started holds a copy of every descriptor until it is another program.
+    @Test func aClosedStoreIsFreeThoughAChildIsJustBeingStarted() async throws {
+        let directory = TemporaryDirectory()
+        for isReader in [false, true] {
+            let store =
+                isReader
+                ? try await Store.openToRead(directory: directory.path, time: ManualTime(), logger: quiet)
+                : try await Store.open(directory)
+            let lock = try #require(
+                (0..<1024).first { target(of: $0) == directory.path + "/lock" }, "no descriptor of \(directory.path)/lock is open")
+            let copy = dup(Int32(lock))
+            #expect(copy >= 0)
+            await store.close()
+            let again = try await Store.open(directory)
+            await again.close()
+            Glibc.close(copy)
+        }
+    }
+
+    private func target(of descriptor: Int) -> String? {
+        try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(descriptor)")
     }
 
     @Test func aMissingDirectoryIsNamed() async {

@@ -54,7 +54,12 @@ struct RestoreTests {
         let again = try await Store.open(directory)
         #expect(await again.journalState().journalID == state.journalID)
         #expect(await again.openReport.restoredFrom == nil)
+        // It is told as long as the journal has anything from then.
+        #expect(await again.journalState().restore == JournalRestore(from: id, at: ManualTime().wall()))
         await again.close()
+        let reader = try await Store.openToRead(directory: directory.path, time: ManualTime(), logger: quiet)
+        #expect(await reader.journalState().restore?.from == id)
+        await reader.close()
     }
 
     /// The same file put back, a move to a new box, a power cut, a kill: nothing was handed on in between, so the journal stays itself.
@@ -65,6 +70,9 @@ struct RestoreTests {
         try restore(backup, to: directory)
         #expect(try await live(directory, 6...7, cleanly: false) == id)
         #expect(try await live(directory, 8...9) == id)
+        let store = try await Store.open(directory)
+        #expect(await store.journalState().restore == nil)
+        await store.close()
         try restore(try backUp(directory), to: other)
         #expect(try await live(other, 10...11) == id)
     }

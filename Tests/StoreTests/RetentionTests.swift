@@ -15,7 +15,8 @@ struct RetentionTests {
     private func removed(usedBytes: Int, sentThrough: Int64, now seconds: Int64?) -> [RetentionPlan.Removal] {
         plan.removals(
             oldest: [chunk(1, at: 0), chunk(11, at: 50), chunk(21, at: 100)], usedBytes: usedBytes, sentThrough: sentThrough,
-            now: seconds.map { Timestamp(milliseconds: $0 * 1000) })
+            now: seconds.map { Timestamp(milliseconds: $0 * 1000) }
+        ) { $0.lastTime }
     }
 
     @Test func oldAndSentGoesWithoutLoss() {

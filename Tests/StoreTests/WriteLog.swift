@@ -14,9 +14,22 @@ final class WriteLog: Sendable {
         case sync(String)
     }
 
+    /// What the disk answers to a call on a file whose name ends so, once that many such calls have passed; a write that fails writes
+    /// nothing, of a flush that fails nobody knows what is on the disk.
+    struct Fault: Hashable, Sendable {
+        enum Call: Hashable, Sendable { case write, sync }
+        var call: Call
+        var suffix: String
+        var status: Int32
+        var after = 0
+        /// So many calls fail, then all is well.
+        var times = 1
+    }
+
     /// The name to open a store with.
     let name: String
     private let log = Lock<[Entry]>([])
+    private let fault = Lock<Fault?>(nil)
 
     var entries: [Entry] { log.withLock { $0 } }
     var count: Int { log.withLock { $0.count } }
@@ -36,6 +49,23 @@ final class WriteLog: Sendable {
     }
 
     func append(_ entry: Entry) { log.withLock { $0.append(entry) } }
+
+    func set(_ fault: Fault?) { self.fault.withLock { $0 = fault } }
+    var hasFaultLeft: Bool { fault.withLock { $0 != nil } }
+
+    /// SQLITE_OK, or how the call fails.
+    func status(of call: Fault.Call, on file: String) -> Int32 {
+        fault.withLock { fault in
+            guard let due = fault, due.call == call, file.hasSuffix(due.suffix) else { return SQLITE_OK }
+            guard due.after == 0 else {
+                fault?.after -= 1
+                return SQLITE_OK
+            }
+            fault?.times -= 1
+            if due.times <= 1 { fault = nil }
+            return due.status
+        }
+    }
 }
 
 /// The sqlite3_file of a logged file: this head, and behind it the file of the default VFS.
@@ -68,6 +98,10 @@ private struct LoggedFile {
     static func note(_ file: UnsafeMutablePointer<sqlite3_file>?, _ entry: (String) -> WriteLog.Entry) {
         guard let head = head(file) else { return }
         head.log.takeUnretainedValue().append(entry(String(cString: head.name)))
+    }
+
+    static func status(_ file: UnsafeMutablePointer<sqlite3_file>?, of call: WriteLog.Fault.Call) -> Int32 {
+        head(file).map { $0.log.takeUnretainedValue().status(of: call, on: String(cString: $0.name)) } ?? SQLITE_IOERR
     }
 
     static let open:
@@ -106,6 +140,8 @@ private struct LoggedFile {
             real(file).map { $0.pointee.pMethods.pointee.xRead($0, bytes, count, offset) } ?? SQLITE_IOERR
         }
         own.pointee.xWrite = { file, bytes, count, offset in
+            let status = status(file, of: .write)
+            guard status == SQLITE_OK else { return status }
             let copy = [UInt8](UnsafeRawBufferPointer(start: bytes, count: Int(count)))
             note(file) { .write($0, offset: Int(offset), bytes: copy) }
             return real(file).map { $0.pointee.pMethods.pointee.xWrite($0, bytes, count, offset) } ?? SQLITE_IOERR
@@ -116,7 +152,7 @@ private struct LoggedFile {
         }
         own.pointee.xSync = { file, _ in
             note(file) { .sync($0) }
-            return SQLITE_OK
+            return status(file, of: .sync)
         }
         own.pointee.xFileSize = { file, size in real(file).map { $0.pointee.pMethods.pointee.xFileSize($0, size) } ?? SQLITE_IOERR }
         own.pointee.xLock = { file, level in real(file).map { $0.pointee.pMethods.pointee.xLock($0, level) } ?? SQLITE_IOERR }

@@ -105,6 +105,55 @@ import Testing
         #expect(try names().count == 2)
     }
 
+    /// The file remembers what it holds, so that nothing comes twice; who asks for it once more gets it, beside what there was.
+    @Test(arguments: FileUpstream.Settings.Format.allCases)
+    func whatIsRewoundIsWrittenAgainToANewFile(format: FileUpstream.Settings.Format) async throws {
+        let first: any Upstream = upstream(format)
+        #expect(await first.size(of: Plant.batch(1...6)) > 100)
+        _ = await first.send(Plant.batch(1...6))
+        await first.rewind()
+        let name = "disk-2026-11-23-1-6-2f6e"
+        #expect(try names() == ["\(name).\(format.rawValue)"])
+        let before = text("\(name).\(format.rawValue)")
+        for range in [3...4, 3...6] as [ClosedRange<Int64>] { _ = await first.send(Plant.batch(range)) }
+        // Also what was written between the two calls around the store's rewind, and after a restart.
+        await first.rewind()
+        await first.close()
+        let second: any Upstream = upstream(format)
+        _ = await second.send(Plant.batch(7...8))
+        await second.rewind()
+        _ = await second.send(Plant.batch(1...6))
+        await second.rewind()
+        #expect(
+            try names()
+                == [
+                    "\(name)-2", name, "disk-2026-11-23-3-6-2f6e", "disk-2026-11-23-7-8-2f6e",
+                ].map { "\($0).\(format.rawValue)" })
+        #expect(text("\(name).\(format.rawValue)") == before && text("\(name)-2.\(format.rawValue)") == before)
+        // The copies are finished files like any other.
+        let keeping: any Upstream = upstream(format, keep: 1)
+        _ = await keeping.send(Plant.batch(9...9))
+        await keeping.rewind()
+        #expect(try names() == ["disk-2026-11-23-9-9-2f6e.\(format.rawValue)"])
+    }
+
+    /// Their seqs are lower than what the file holds; and what it holds is remembered all the same.
+    @Test(arguments: FileUpstream.Settings.Format.allCases)
+    func replayedDeadLettersAreWritten(format: FileUpstream.Settings.Format) async throws {
+        let first = upstream(format)
+        _ = await first.send(Plant.batch(5...9))
+        var letters = Plant.batch(2...3)
+        letters.isReplay = true
+        #expect(await first.send(letters) == .accepted(rejected: []))
+        _ = await first.send(Plant.batch(8...10))
+        _ = await first.send(letters)
+        await first.close()
+        _ = await upstream(format).send(Plant.batch(9...11))
+        let seqs = try seqs(format)
+        let expected: [Int64] = [5, 6, 7, 8, 9, 2, 3, 10, 2, 3, 11]
+        #expect(seqs == (format == .csv ? expected.flatMap { [$0, $0] } : expected))
+    }
+
     @Test func fullFilesAreRenamedAndTheOldestGo() async throws {
         let upstream = upstream(.jsonl, rotateSize: 2000, keep: 2)
         for first in stride(from: Int64(1), through: 61, by: 5) {

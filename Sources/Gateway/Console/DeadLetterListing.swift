@@ -40,6 +40,9 @@ package struct JournalListing: Sendable {
         ]
         if journal.polls > 0 { lines.append("seq      \(journal.firstSeq) to \(journal.lastSeq)") }
         if let first = report.firstTime, let last = report.lastTime { lines.append("read     \(first.rfc3339) to \(last.rfc3339)") }
+        if let from = journal.restoredFrom, let at = journal.restoredAt {
+            lines.append("restored from a backup on \(at.rfc3339), when the id changed from \(from)")
+        }
         lines = lines.flatMap { Folding.fold($0, indent: 9, width: width) }
         guard !report.losses.isEmpty else { return lines + ["lost     nothing"] }
         let sum = "\(Humanize.count(journal.lostPolls, "poll")), \(Humanize.count(journal.lostReadings, "reading"))"

@@ -140,10 +140,13 @@ package struct JournalReport: Hashable, Sendable {
     /// When the oldest and the newest of the lost polls were read; nil when none were lost.
     package var lostFrom: Timestamp?
     package var lostUntil: Timestamp?
+    /// The id that the journal had before it was put back from a backup, and when that was found; nil when it was not, or long ago.
+    package var restoredFrom: String?
+    package var restoredAt: Timestamp?
 
     package init(
         firstSeq: Int64, lastSeq: Int64, polls: Int, readings: Int, bytes: Int, lostPolls: Int, lostReadings: Int,
-        lostFrom: Timestamp? = nil, lostUntil: Timestamp? = nil
+        lostFrom: Timestamp? = nil, lostUntil: Timestamp? = nil, restoredFrom: String? = nil, restoredAt: Timestamp? = nil
     ) {
         self.firstSeq = firstSeq
         self.lastSeq = lastSeq
@@ -154,6 +157,8 @@ package struct JournalReport: Hashable, Sendable {
         self.lostReadings = lostReadings
         self.lostFrom = lostFrom
         self.lostUntil = lostUntil
+        self.restoredFrom = restoredFrom
+        self.restoredAt = restoredAt
     }
 }
 
@@ -166,6 +171,8 @@ extension JournalReport: JSONValue, Decodable {
         case lostReadings = "lost_readings"
         case lostFrom = "lost_from"
         case lostUntil = "lost_until"
+        case restoredFrom = "restored_from"
+        case restoredAt = "restored_at"
     }
 
     package func write(to json: inout JSONWriter) {
@@ -179,6 +186,8 @@ extension JournalReport: JSONValue, Decodable {
             $0.field(CodingKeys.lostReadings, lostReadings)
             $0.field(CodingKeys.lostFrom, lostFrom)
             $0.field(CodingKeys.lostUntil, lostUntil)
+            $0.field(CodingKeys.restoredFrom, restoredFrom)
+            $0.field(CodingKeys.restoredAt, restoredAt)
         }
     }
 
@@ -193,5 +202,7 @@ extension JournalReport: JSONValue, Decodable {
         lostReadings = try container.decode(Int.self, forKey: .lostReadings)
         lostFrom = try container.timeIfPresent(.lostFrom)
         lostUntil = try container.timeIfPresent(.lostUntil)
+        restoredFrom = try container.decodeIfPresent(String.self, forKey: .restoredFrom)
+        restoredAt = try container.timeIfPresent(.restoredAt)
     }
 }

@@ -17,7 +17,8 @@ package struct CountedPoll: Hashable, Sendable {
 /// Words are stored as differences from the previous poll of the same device, low and high bytes apart, a column for each register, and
 /// columns of like noise together: what is quiet deflates to almost nothing, what is noise is not held up by it.
 enum Chunk {
-    static let version: UInt8 = 1
+    /// What is written. Version 1, of which only the sections differ, is read too.
+    static let version: UInt8 = 2
     /// Version and checksum.
     static let prefixLength = 5
     /// Columns are sorted into this many streams, from quiet to noise.
@@ -84,6 +85,18 @@ enum Chunk {
             case .fault(let fault): self.init(block: answer.block, words: 0, fault: fault)
             }
         }
+    }
+
+    /// How the bytes of a section are stored.
+    enum Packing: UInt8 {
+        case plain = 0
+        /// A bare deflate stream (RFC 1951): the smaller one for short sections.
+        case deflate = 1
+        /// A Zstandard frame (RFC 8878): a tenth of the CPU time, and for long sections no larger.
+        case zstandard = 2
+
+        /// From this length on sections are packed by Zstandard.
+        static let zstandardLength = 4096
     }
 
     /// The letters of `TimeQuality` are what is stored.

@@ -5,14 +5,17 @@ import Metering
 enum ChunkDecoder {
     static func decode(_ body: [UInt8]) throws(ChunkDamage) -> [CountedPoll] {
         var reader = try checked(body)
+        let version = body[0]
         let count = try reader.count(limit: Chunk.decodedPollLimit)
-        var directory = ByteReader(try section(&reader, limit: Chunk.directoryLimit))
+        var directory = ByteReader(try section(&reader, version, limit: Chunk.directoryLimit))
         var groups = try shapes(&directory, polls: count)
         for index in groups.indices { groups[index].noise = try directory.take(groups[index].width) }
         let polls = try heads(&directory, count: count, groups: &groups)
         guard directory.isAtEnd else { throw ChunkDamage(what: "directory has a tail") }
-        try fillWords(&groups, from: &reader)
+        var streams: [[UInt8]] = []
+        for _ in 0..<Chunk.streams { streams.append(try section(&reader, version, limit: 2 * Chunk.decodedWordLimit)) }
         guard reader.isAtEnd else { throw ChunkDamage(what: "chunk has a tail") }
+        try fillWords(&groups, from: streams)
         return zip(polls, rows(of: polls)).map { head, row in
             CountedPoll(poll: poll(head, row: row, of: groups[head.group]), readings: head.readings)
         }
@@ -20,18 +23,35 @@ enum ChunkDecoder {
 
     private static func checked(_ body: [UInt8]) throws(ChunkDamage) -> ByteReader {
         guard body.count > Chunk.prefixLength else { throw ChunkDamage(what: "too short") }
-        guard body[0] == Chunk.version else { throw ChunkDamage(what: "unknown chunk version \(body[0])") }
+        guard (1...Chunk.version).contains(body[0]) else { throw ChunkDamage(what: "unknown chunk version \(body[0])") }
         let stored = (0..<4).reduce(UInt32(0)) { $0 | UInt32(body[1 + $1]) << (8 * UInt32($1)) }
         guard stored == Checksum.crc32(body[Chunk.prefixLength...]) else { throw ChunkDamage(what: "checksum differs") }
         return ByteReader(body, from: Chunk.prefixLength)
     }
 
-    private static func section(_ reader: inout ByteReader, limit: Int) throws(ChunkDamage) -> [UInt8] {
+    private static func section(_ reader: inout ByteReader, _ version: UInt8, limit: Int) throws(ChunkDamage) -> [UInt8] {
+        if version == 1 { return try sectionOfVersion1(&reader, limit: limit) }
+        guard let packing = Chunk.Packing(rawValue: try reader.byte()) else { throw ChunkDamage(what: "unknown packing") }
+        let length = try reader.count(limit: limit)
+        guard packing != .plain else { return try reader.take(length) }
+        return try expand(try reader.take(try reader.count(limit: limit)), packing, length: length)
+    }
+
+    /// Deflated, but for equal lengths.
+    private static func sectionOfVersion1(_ reader: inout ByteReader, limit: Int) throws(ChunkDamage) -> [UInt8] {
         let length = try reader.count(limit: limit)
         let stored = try reader.take(try reader.count(limit: limit))
-        if stored.count == length { return stored }
-        let bytes: [UInt8]
-        do { bytes = try Deflate.expand(stored, format: .raw, limit: length) } catch { throw ChunkDamage(what: "does not inflate") }
+        return stored.count == length ? stored : try expand(stored, .deflate, length: length)
+    }
+
+    private static func expand(_ stored: [UInt8], _ packing: Chunk.Packing, length: Int) throws(ChunkDamage) -> [UInt8] {
+        let bytes: [UInt8]?
+        switch packing {
+        case .plain: bytes = stored
+        case .deflate: bytes = try? Deflate.expand(stored, format: .raw, limit: length)
+        case .zstandard: bytes = try? Zstandard.expand(stored, limit: length)
+        }
+        guard let bytes else { throw ChunkDamage(what: "section does not expand") }
         guard bytes.count == length else { throw ChunkDamage(what: "section is shorter than it says") }
         return bytes
     }
@@ -125,9 +145,7 @@ enum ChunkDecoder {
         return heads
     }
 
-    private static func fillWords(_ groups: inout [Group], from reader: inout ByteReader) throws(ChunkDamage) {
-        var streams: [[UInt8]] = []
-        for _ in 0..<Chunk.streams { streams.append(try section(&reader, limit: 2 * Chunk.decodedWordLimit)) }
+    private static func fillWords(_ groups: inout [Group], from streams: [[UInt8]]) throws(ChunkDamage) {
         var positions = [Int](repeating: 0, count: Chunk.streams)
         for index in groups.indices { try fillWords(&groups[index], streams: streams, positions: &positions) }
         guard zip(streams, positions).allSatisfy({ $0.count == $1 }) else { throw ChunkDamage(what: "stream has a tail") }

@@ -6,7 +6,7 @@ enum ChunkEncoder {
     /// - Parameters:
     ///   - polls: in order of their seq; within the limits of `Chunk`, so that the decoder takes the result.
     ///   - pack: makes a section shorter; what it gives is used only if it does.
-    static func encode(_ polls: [CountedPoll], pack: ([UInt8]) -> [UInt8] = deflate) -> [UInt8] {
+    static func encode(_ polls: [CountedPoll], pack: ([UInt8]) -> (Chunk.Packing, [UInt8]) = pack) -> [UInt8] {
         let groups = Groups(polls)
         var streams = [[UInt8]](repeating: [], count: Chunk.streams)
         var directory: [UInt8] = []
@@ -147,14 +147,18 @@ enum ChunkEncoder {
         }
     }
 
-    static func deflate(_ bytes: [UInt8]) -> [UInt8] { Deflate.compress(bytes, format: .raw, level: 6) }
+    /// By length, and by what it costs: Zstandard at its fastest.
+    static func pack(_ bytes: [UInt8]) -> (Chunk.Packing, [UInt8]) {
+        bytes.count < Chunk.Packing.zstandardLength
+            ? (.deflate, Deflate.compress(bytes, format: .raw, level: 6)) : (.zstandard, Zstandard.compress(bytes, level: 1))
+    }
 
-    /// Deflated when that is shorter; equal lengths say that it is not.
-    private static func writeSection(_ bytes: [UInt8], _ pack: ([UInt8]) -> [UInt8], to body: inout [UInt8]) {
-        let packed = bytes.isEmpty ? bytes : pack(bytes)
-        let shorter = packed.count < bytes.count ? packed : bytes
+    private static func writeSection(_ bytes: [UInt8], _ pack: ([UInt8]) -> (Chunk.Packing, [UInt8]), to body: inout [UInt8]) {
+        let (packing, packed) = bytes.isEmpty ? (.plain, bytes) : pack(bytes)
+        let isShorter = packed.count < bytes.count
+        body.append(isShorter ? packing.rawValue : Chunk.Packing.plain.rawValue)
         body.append(count: bytes.count)
-        body.append(count: shorter.count)
-        body.append(contentsOf: shorter)
+        if isShorter { body.append(count: packed.count) }
+        body.append(contentsOf: isShorter ? packed : bytes)
     }
 }

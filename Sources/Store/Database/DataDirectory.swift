@@ -47,8 +47,12 @@ final class DataDirectory {
 
     deinit { release() }
 
+    /// Gives the lock back, not only this hold on it: a child that is being started has a copy of the descriptor until it is another
+    /// program, and the lock would last as long.
     func release() {
-        if lock >= 0 { close(lock) }
+        guard lock >= 0 else { return }
+        flock(lock, LOCK_UN)
+        close(lock)
         lock = -1
     }
 

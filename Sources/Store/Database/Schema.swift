@@ -95,6 +95,10 @@ enum Schema {
         ALTER TABLE output ADD COLUMN filtered INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE output ADD COLUMN lanes TEXT NOT NULL DEFAULT '';
         """,
+        // From here on chunks may be of version 2, which an older meterd would take for damage.
+        """
+        ALTER TABLE run ADD COLUMN restored_from TEXT;
+        """,
     ]
 
     static var version: Int { migrations.count }

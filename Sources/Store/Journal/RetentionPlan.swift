@@ -9,6 +9,8 @@ struct ChunkSummary: Hashable, Sendable {
     var firstTime: Timestamp
     var lastTime: Timestamp
     var bytes: Int
+    /// The run that kept it.
+    var run: Int64 = 0
 }
 
 /// Which of the oldest chunks go. Sent ones go by age or size; unsent ones only by size, and then they are a loss.
@@ -26,13 +28,19 @@ struct RetentionPlan: Hashable, Sendable {
     ///   - oldest: the oldest chunks, in order of seq. What is sent comes before what is not, so this order takes sent ones first.
     ///   - sentThrough: every output has had all up to here.
     ///   - now: nil while the clock is not known to be right: a wrong clock must not make polls old.
-    func removals(oldest: [ChunkSummary], usedBytes: Int, sentThrough: Int64, now: Timestamp?) -> [Removal] {
+    ///   - readBy: the latest that anything in a chunk can have been read at; nil when nothing tells, then it is not old. Asked for what may
+    ///     go by age alone.
+    func removals<Failure: Error>(
+        oldest: [ChunkSummary], usedBytes: Int, sentThrough: Int64, now: Timestamp?,
+        readBy: (ChunkSummary) throws(Failure) -> Timestamp?
+    ) throws(Failure) -> [Removal] {
         var used = usedBytes
         var removals: [Removal] = []
         for chunk in oldest {
             let isSent = chunk.lastSeq <= sentThrough
-            let isOld = now.map { chunk.lastTime < $0.advanced(by: .zero - retention) } ?? false
-            guard used > sizeLimit || (isSent && isOld) else { break }
+            if used <= sizeLimit {
+                guard isSent, let now, let time = try readBy(chunk), time < now.advanced(by: .zero - retention) else { break }
+            }
             removals.append(Removal(chunk: chunk, isLoss: !isSent))
             used -= chunk.bytes
         }

@@ -93,8 +93,10 @@ struct Salvage {
                         values: values + [.integer(0), .integer(0), .text("")].suffix(12 - values.count),
                         age: [values[5].number &+ values[6].number, values[2].number, values[3].number]), rowid, \.outputs)
             case "ntiiiiiii", "ntnniiiii": if isCause(values[1]) { keep(Row(values: values, age: [values[8].number]), rowid, \.losses) }
-            case "ntii": keep(Row(values: values + [.null], age: [0]), rowid, \.runs)
-            case "ntiii", "ntiin": keep(Row(values: values, age: [1]), rowid, \.runs)
+            // Before format 2 without `first_seq`, before format 5 without `restored_from`.
+            case "ntii": keep(Row(values: values + [.null, .null], age: [0]), rowid, \.runs)
+            case "ntiii", "ntiin": keep(Row(values: values + [.null], age: [1]), rowid, \.runs)
+            case "ntiiin", "ntiiit", "ntiinn": keep(Row(values: values, age: [2]), rowid, \.runs)
             case "nitiii": if ClockEvent.Kind(rawValue: values[2].string) != nil { keep(Row(values: values, age: []), rowid, \.events) }
             case "nbtititt": keepCatalog(rowid, values)
             default: break

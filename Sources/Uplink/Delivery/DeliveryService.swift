@@ -86,6 +86,9 @@ package actor DeliveryService {
         bell.ring()
     }
 
+    /// The output's cursor is about to be set back in the store. Called before that too, so that a kill in between costs nothing.
+    package func prepareRewind() async { await upstream.rewind() }
+
     /// The output's cursor was set back in the store.
     package nonisolated func rewound() {
         isRewound.withLock { $0 = true }
@@ -100,7 +103,10 @@ package actor DeliveryService {
                 // What the receiver took is written down, so that it need not be sent twice.
                 guard case .settle = action else { break }
             }
-            if wasRewound() { action = startAnew() }
+            if wasRewound() {
+                await upstream.rewind()
+                action = startAnew()
+            }
             do {
                 action = try await perform(action)
                 storeFailures = 0
@@ -168,9 +174,7 @@ package actor DeliveryService {
         let isOpen = opens <= time.uptime()
         // Turn about, so that neither holds up the other.
         isReplayTurn.toggle()
-        if isReplayTurn, isOpen, let slice = try await outbox.offerReplay(output: settings.output, records: settings.batchRecords) {
-            return try await take(slice, newest: .max, isReplay: true)
-        }
+        if isReplayTurn, isOpen, let slice = try await replay() { return try await take(slice, newest: .max, isReplay: true) }
         let request = SliceRequest(
             records: settings.sliceRecords, age: settings.batchAge, policy: settings.policy, backlog: isOpen, unwanted: sources.unwanted)
         let offer = try await outbox.offer(output: settings.output, request)
@@ -180,6 +184,10 @@ package actor DeliveryService {
         let now = time.uptime()
         // What waits for the pace is under way.
         if isOpen { report.idle(unless: offer) }
+        // Whoever asked for them does not wait for what is not there.
+        if offer == .empty, !isReplayTurn, isOpen, let slice = try await replay() {
+            return try await take(slice, newest: .max, isReplay: true)
+        }
         switch offer {
         case .slice(let slice):
             return try await take(slice, newest: newest, isReplay: false)
@@ -193,6 +201,10 @@ package actor DeliveryService {
             _ = await wait(turnUntil: now + DeliveryService.turn, orCommitAfter: nil)
         }
         return .load
+    }
+
+    private func replay() async throws -> JournalSlice? {
+        try await outbox.offerReplay(output: settings.output, records: settings.batchRecords)
     }
 
     private func take(_ offered: JournalSlice, newest: Int64, isReplay: Bool) async throws -> DeliveryPlan.Action {
@@ -281,6 +293,7 @@ package actor DeliveryService {
             gateway: settings.gateway, site: settings.site, output: settings.output, journalID: settings.journalID,
             first: own.first?.seq ?? 0, last: own.last?.seq ?? 0, historical: historical, records: Array(own))
         batch.filter = settings.filter?.mark
+        batch.isReplay = isReplay
         return batch
     }
 

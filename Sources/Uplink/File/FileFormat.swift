@@ -21,6 +21,12 @@ struct FileMark: Hashable {
     /// Lines of the whole record.
     var lines: Int
     var day: FileDay
+
+    /// The one with the higher seq; of two journals this one.
+    func later(than other: FileMark?) -> FileMark {
+        guard let other, other.journalID == journalID, other.seq > seq else { return self }
+        return other
+    }
 }
 
 /// A day in UTC, counted from 1970-01-01.

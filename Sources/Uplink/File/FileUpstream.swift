@@ -41,6 +41,8 @@ package actor FileUpstream: Upstream {
     private let thread: ThreadExecutor
     private var format: any FileFormat
     private var part: Part?
+    /// The growing file is to be finished before anything else is written: what is in it comes again.
+    private var isRewound = false
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -73,6 +75,24 @@ package actor FileUpstream: Upstream {
 
     package func close() { part = nil }
 
+    /// What comes again is written to a new file. When the disk does not allow that now, the next batch tries it again.
+    package func rewind() async {
+        isRewound = true
+        do throws(FileFault) { try beginAnew() } catch { part = nil }
+    }
+
+    private func beginAnew() throws(FileFault) {
+        guard isRewound else { return }
+        if part == nil { part = try open() }
+        if let first = part?.first, let last = part?.last {
+            part = nil
+            try finish(first: first, last: last)
+        } else {
+            part?.last = nil
+        }
+        isRewound = false
+    }
+
     /// No file may be so large, by the file system or a limit of the process. Which record is to blame, the cutting finds out; one that fits
     /// into a file of its own is written there.
     private func tooLarge(_ batch: Batch, _ fault: FileFault) -> Settlement {
@@ -95,9 +115,10 @@ package actor FileUpstream: Upstream {
 
     /// Writes what is not there yet, day by day.
     private func write(_ batch: Batch) throws(FileFault) {
+        try beginAnew()
         if part == nil { part = try open() }
         var rest = batch.records[...]
-        if let last = part?.last, last.journalID == batch.journalID { rest = rest.drop { $0.seq <= last.seq } }
+        if !batch.isReplay, let last = part?.last, last.journalID == batch.journalID { rest = rest.drop { $0.seq <= last.seq } }
         while let first = rest.first {
             let day = FileDay(first.time)
             let run = rest.prefix { FileDay($0.time) <= day }
@@ -125,7 +146,8 @@ package actor FileUpstream: Upstream {
             FileMark(journalID: batch.journalID, seq: record.seq, lines: record.readings.count, day: FileDay(record.time))
         }
         if part?.first == nil { part?.first = mark(first) }
-        part?.last = mark(last)
+        let before = part?.last
+        part?.last = mark(last).later(than: before)
     }
 
     // MARK: Opening and finishing
@@ -170,7 +192,7 @@ package actor FileUpstream: Upstream {
             }
             start = stop + 1
             if lines == mark.lines {
-                result = (start, result.first ?? mark, mark)
+                result = (start, result.first ?? mark, mark.later(than: result.last))
                 current = nil
             }
         }
@@ -200,8 +222,14 @@ package actor FileUpstream: Upstream {
 
     private func finish(first: FileMark, last: FileMark) throws(FileFault) {
         let midnight = Timestamp(milliseconds: first.day.number * 86_400_000).rfc3339.prefix(10)
-        let name = "\(settings.name)-\(midnight)-\(first.seq)-\(last.seq)-\(first.journalID.prefix(8)).\(settings.format.rawValue)"
-        let path = "\(settings.directory)/\(name)"
+        let name = "\(settings.name)-\(midnight)-\(first.seq)-\(last.seq)-\(first.journalID.prefix(8))"
+        var path = "\(settings.directory)/\(name).\(settings.format.rawValue)"
+        var copy = 1
+        // What came again stands beside what it repeats.
+        while access(path, F_OK) == 0 {
+            copy += 1
+            path = "\(settings.directory)/\(name)-\(copy).\(settings.format.rawValue)"
+        }
         guard rename(partPath, path) == 0 else { throw FileFault("renamed", partPath) }
         try flushDirectory()
         removeOldest()
@@ -228,7 +256,10 @@ package actor FileUpstream: Upstream {
         let (prefix, suffix) = (settings.name + "-", "." + settings.format.rawValue)
         guard name.hasPrefix(prefix), name.hasSuffix(suffix) else { return nil }
         let fields = name.dropFirst(prefix.count).dropLast(suffix.count).split(separator: "-")
-        guard fields.count == 6, fields[0].count == 4, fields[..<5].allSatisfy({ Int64($0) != nil }), let seq = Int64(fields[3]) else {
+        // The seventh is the copy.
+        guard (6...7).contains(fields.count), fields[0].count == 4, fields[..<5].allSatisfy({ Int64($0) != nil }),
+            fields.dropFirst(6).allSatisfy({ Int64($0) != nil }), let seq = Int64(fields[3])
+        else {
             return nil
         }
         return (fields[..<3].joined(separator: "-"), seq)
