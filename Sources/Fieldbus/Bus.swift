@@ -135,7 +135,9 @@ package final class Bus: Sendable {
         }
     }
 
-    private func serve(_ guest: GuestDesk.Guest, from start: Uptime, _ lastAnswers: inout [Uptime?]) async {
+    // Rare turns are functions of their own, never part of the loop: what they need in hand every bus would hold all day, and there may be
+    // hundreds.
+    @inline(never) private func serve(_ guest: GuestDesk.Guest, from start: Uptime, _ lastAnswers: inout [Uptime?]) async {
         let answer: Visit
         if let device = devices.firstIndex(where: { $0.unit == guest.unit }) {
             answer = await visit(devices[device], [guest.block], after: &lastAnswers[device])
@@ -155,7 +157,7 @@ package final class Bus: Sendable {
 
     // MARK: - A visit
 
-    private func poll(
+    @inline(never) private func poll(
         _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?,
         _ schedule: inout PollPlan
     ) async -> Visit {
@@ -179,7 +181,7 @@ package final class Bus: Sendable {
     }
 
     /// The counters alone, for the end of a quarter hour.
-    private func close(
+    @inline(never) private func close(
         _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan
     ) async {
         let (blocks, classes) = plan.closing()
@@ -190,7 +192,7 @@ package final class Bus: Sendable {
         settle(visit, Bus.outcome(of: visit), device, [], [], from: start, plan, &schedule)
     }
 
-    private func probe(
+    @inline(never) private func probe(
         _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan
     ) async {
         // Everything was refused: by a device that boots, or by one that is there no more.

@@ -165,10 +165,14 @@ import Testing
             let known = try await box.desk.recall(configuration)
             #expect(known.devices.map(\.isFound) == [true, true])
             let ids = known.ids(try await box.store.adopt(known.entries))
-            let before = box.live.snapshots().map { $0.readings.count }
+            // By name: before the reload they stand in the order in which they were found.
+            func shown() -> [String: Int] {
+                Dictionary(box.live.snapshots().map { ($0.entry.device, $0.readings.count) }) { first, _ in first }
+            }
+            let before = shown()
             // The bus that goes on names its polls as before: they are shown.
             box.desk.show(known.devices, ids, kept: ["roof"])
-            #expect(box.live.snapshots().map { $0.readings.count } == before && before.allSatisfy { $0 > 0 })
+            #expect(shown() == before && before.count == 2 && before.values.allSatisfy { $0 > 0 }, "\(before)")
             #expect(ReloadPlan(from: configuration, to: configuration).buses.keep == ["roof"])
             await box.store.close()
         }

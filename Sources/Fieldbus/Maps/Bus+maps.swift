@@ -7,7 +7,7 @@ extension Bus {
     static let searchTurn = Duration.milliseconds(250)
 
     /// One turn of the search in place of a poll.
-    func find(
+    @inline(never) func find(
         _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ finder: inout SunSpecFinder?, _ plan: inout ReadPlan,
         _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan
     ) async {

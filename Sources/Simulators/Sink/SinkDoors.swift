@@ -1,3 +1,4 @@
+import Glibc
 import Host
 import NIOCore
 import NIOHTTP1
@@ -7,6 +8,8 @@ import NIOPosix
 final class SinkDoors: Sendable {
     private struct State {
         var main: (any Channel)?
+        /// Keeps the port's number from being given to somebody else while the main port is closed; -1 while it is open.
+        var keeper: Int32 = -1
         /// Connections of the main port.
         var connections: [ObjectIdentifier: any Channel] = [:]
     }
@@ -43,7 +46,7 @@ final class SinkDoors: Sendable {
         core.mode = mode
         if mode.behaviour == .refuse { return closeMain() }
         guard state.withLock({ $0.main == nil }) else { return group.any().makeSucceededVoidFuture() }
-        return openMain(port: UInt16(port.withLock { $0 })).map { _ in }
+        return openMain(port: UInt16(port.withLock { $0 })).map { _ in self.letGo() }
     }
 
     private func closeMain() -> EventLoopFuture<Void> {
@@ -51,7 +54,41 @@ final class SinkDoors: Sendable {
             defer { state.main = nil }
             return (state.main.map { [$0] } ?? []) + state.connections.values
         }
-        return EventLoopFuture.andAllComplete(channels.map { $0.close() }, on: group.any())
+        return EventLoopFuture.andAllComplete(channels.map { $0.close() }, on: group.any()).map { self.keep() }
+    }
+
+    /// Bound and not listening: who connects is refused, and a listener with SO_REUSEADDR may still be bound beside it. IPv4 only; where it
+    /// fails the number is free for a while, as it is of any server that is down.
+    private func keep() {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(UInt16(clamping: port.withLock { $0 })).bigEndian
+        let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard socket >= 0, inet_pton(AF_INET, host, &address.sin_addr) == 1 else {
+            if socket >= 0 { close(socket) }
+            return
+        }
+        var isOn: Int32 = 1
+        setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &isOn, socklen_t(MemoryLayout<Int32>.size))
+        let isBound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 }
+        }
+        guard isBound else {
+            close(socket)
+            return
+        }
+        letGo()
+        state.withLock { $0.keeper = socket }
+    }
+
+    deinit { letGo() }
+
+    private func letGo() {
+        let keeper = state.withLock { state in
+            defer { state.keeper = -1 }
+            return state.keeper
+        }
+        if keeper >= 0 { close(keeper) }
     }
 
     private func bootstrap(main: Bool) -> ServerBootstrap {
