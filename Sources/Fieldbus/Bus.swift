@@ -67,13 +67,16 @@ package final class Bus: Sendable {
     private func loop() async throws {
         let start = time.uptime()
         let first = devices
-        var finders = first.map { device in maps == nil ? nil : device.search.map { SunSpecFinder(bases: $0.bases) } }
-        var plans = first.map { ReadPlan($0.map, cost: BusCost(of: description.address)) }
-        warnOfUnreadable(plans)
-        account.withLock { [plans] in $0.plans = plans }
-        let closing = description.closesQuarterHours ? plans.indices.map { plans[$0].closingTime() } : []
+        let hands = first.map { device in
+            Hand(
+                plan: ReadPlan(device.map, cost: BusCost(of: description.address)),
+                finder: maps == nil ? nil : device.search.map { SunSpecFinder(bases: $0.bases) })
+        }
+        warnOfUnreadable(hands.map(\.plan))
+        let plans = hands.map(\.plan)
+        account.withLock { $0.plans = plans }
+        let closing = description.closesQuarterHours ? hands.map { $0.plan.closingTime() } : []
         var schedule = PollPlan(periods: first.map(Bus.usefulPeriods), closing: closing, start: start)
-        var lastAnswers = [Uptime?](repeating: nil, count: first.count)
         for device in first where device.profile.limits.requestPause > .zero {
             await (reader as? any PauseKeeping)?.keep(pause: device.profile.limits.requestPause, unit: device.unit)
         }
@@ -85,40 +88,57 @@ package final class Bus: Sendable {
             let now = time.uptime()
             account.withLock { $0.heartbeat = now }
             if let guest = guests.nextOverdue(at: now) {
-                await serve(guest, from: now, &lastAnswers)
+                await serve(guest, from: now, hands)
                 continue
             }
             switch schedule.next(at: now, wallOffset: .nanoseconds(time.wall().milliseconds * 1_000_000 - now.nanoseconds)) {
             case .wait(let until):
                 if let guest = guests.next(at: now, free: until - now, cost: { cost.time(of: $0) }) {
-                    await serve(guest, from: now, &lastAnswers)
+                    await serve(guest, from: now, hands)
                 } else {
                     do { try await doze(from: now, until: min(until, now + Bus.longestWait)) } catch { break }
                 }
             case .reopen:
                 await reader.close()
             case .read(let device, let classes):
-                if finders[device]?.isSearching ?? false {
-                    await find(device, classes, from: now, &finders[device], &plans[device], &lastAnswers[device], &schedule)
+                let hand = hands[device]
+                if hand.isSearching {
+                    await find(device, classes, from: now, hand, &schedule)
                 } else {
-                    let visit = await poll(device, classes, from: now, &plans[device], &lastAnswers[device], &schedule)
-                    if finders[device] != nil { reconsider(device, after: visit, &finders[device], &schedule) }
+                    let visit = await poll(device, classes, from: now, hand, &schedule)
+                    if hand.finder != nil { reconsider(device, after: visit, hand, &schedule) }
                 }
             case .close(let device):
                 // What its registers mean is not known just now.
-                if finders[device]?.isSearching ?? false { continue }
-                await close(device, from: now, &plans[device], &lastAnswers[device], &schedule)
+                if hands[device].isSearching { continue }
+                await close(device, from: now, hands[device], &schedule)
             case .probe(let device):
-                if finders[device] != nil {
+                let hand = hands[device]
+                if hand.finder != nil {
                     // It may be another device that comes back.
-                    if finders[device]?.isSearching == false { finders[device]?.begin() }
-                    await find(device, [.live], from: now, &finders[device], &plans[device], &lastAnswers[device], &schedule)
+                    if !hand.isSearching { hand.finder?.begin() }
+                    await find(device, [.live], from: now, hand, &schedule)
                 } else {
-                    await probe(device, from: now, &plans[device], &lastAnswers[device], &schedule)
+                    await probe(device, from: now, hand, &schedule)
                 }
             }
         }
         await reader.close()
+    }
+
+    /// What the loop has in hand of one device. An object: the loop of each bus holds it all day, and holds no copies of it.
+    final class Hand {
+        var plan: ReadPlan
+        /// Nil for a device whose profile is its map.
+        var finder: SunSpecFinder?
+        var lastAnswer: Uptime?
+
+        init(plan: ReadPlan, finder: SunSpecFinder?) {
+            self.plan = plan
+            self.finder = finder
+        }
+
+        var isSearching: Bool { finder?.isSearching ?? false }
     }
 
     /// Sleeps, and wakes for a guest. A short sleep is not broken off, unless guests are about: the watch for them costs two tasks a
@@ -135,12 +155,12 @@ package final class Bus: Sendable {
         }
     }
 
-    // Rare turns are functions of their own, never part of the loop: what they need in hand every bus would hold all day, and there may be
+    // The turns are functions of their own, never part of the loop: what each needs in hand every bus would hold all day, and there may be
     // hundreds.
-    @inline(never) private func serve(_ guest: GuestDesk.Guest, from start: Uptime, _ lastAnswers: inout [Uptime?]) async {
+    @inline(never) private func serve(_ guest: GuestDesk.Guest, from start: Uptime, _ hands: [Hand]) async {
         let answer: Visit
         if let device = devices.firstIndex(where: { $0.unit == guest.unit }) {
-            answer = await visit(devices[device], [guest.block], after: &lastAnswers[device])
+            answer = await visit(devices[device], [guest.block], after: &hands[device].lastAnswer)
         } else {
             answer = await reader.read([guest.block], unit: guest.unit)
         }
@@ -158,57 +178,56 @@ package final class Bus: Sendable {
     // MARK: - A visit
 
     @inline(never) private func poll(
-        _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?,
-        _ schedule: inout PollPlan
+        _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ hand: Hand, _ schedule: inout PollPlan
     ) async -> Visit {
-        let common = plan.blocks(for: classes)
+        let common = hand.plan.blocks(for: classes)
         let asked = devices[device]
-        var visit = await visit(asked, common + [plan.retry(at: start)].compactMap { $0 }, after: &lastAnswer)
-        let unasked = plan.unasked(for: classes, besides: visit.answers)
+        var visit = await visit(asked, common + [hand.plan.retry(at: start)].compactMap { $0 }, after: &hand.lastAnswer)
+        let unasked = hand.plan.unasked(for: classes, besides: visit.answers)
         deliver(visit, of: asked.entry, unasked: unasked)
-        learn(visit, device, classes, &plan)
+        learn(visit, device, classes, &hand.plan)
         var outcome = Bus.outcome(of: visit)
-        if outcome == .answered, !visit.hasWords, plan.hasNothingLeft(of: Set(asked.periods.keys)) {
+        if outcome == .answered, !visit.hasWords, hand.plan.hasNothingLeft(of: Set(asked.periods.keys)) {
             outcome = .silent
             if visit.answers.isEmpty { visit.answers = unasked }
         } else if visit.answers.isEmpty {
             // All that was due is put aside: nothing was asked, nothing is known.
             return visit
         }
-        let unread = plan.unread(visit.answers, of: classes)
-        settle(visit, outcome, device, classes, unread, from: start, plan, &schedule)
+        let unread = hand.plan.unread(visit.answers, of: classes)
+        settle(visit, outcome, device, classes, unread, from: start, hand.plan, &schedule)
         return visit
     }
 
     /// The counters alone, for the end of a quarter hour.
     @inline(never) private func close(
-        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan
+        _ device: Int, from start: Uptime, _ hand: Hand, _ schedule: inout PollPlan
     ) async {
-        let (blocks, classes) = plan.closing()
-        let visit = await visit(devices[device], blocks, after: &lastAnswer)
+        let (blocks, classes) = hand.plan.closing()
+        let visit = await visit(devices[device], blocks, after: &hand.lastAnswer)
         guard !visit.answers.isEmpty else { return }
         deliver(visit, of: devices[device].entry, unasked: [])
-        learn(visit, device, classes, &plan)
-        settle(visit, Bus.outcome(of: visit), device, [], [], from: start, plan, &schedule)
+        learn(visit, device, classes, &hand.plan)
+        settle(visit, Bus.outcome(of: visit), device, [], [], from: start, hand.plan, &schedule)
     }
 
     @inline(never) private func probe(
-        _ device: Int, from start: Uptime, _ plan: inout ReadPlan, _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan
+        _ device: Int, from start: Uptime, _ hand: Hand, _ schedule: inout PollPlan
     ) async {
         // Everything was refused: by a device that boots, or by one that is there no more.
-        if plan.probe == nil { plan.forgetRefusals(at: start) }
-        let visit = await visit(devices[device], plan.probe.map { [$0] } ?? [], after: &lastAnswer)
+        if hand.plan.probe == nil { hand.plan.forgetRefusals(at: start) }
+        let visit = await visit(devices[device], hand.plan.probe.map { [$0] } ?? [], after: &hand.lastAnswer)
         var told = visit
         if let fault = Bus.lineFault(of: visit) {
-            told.answers = plan.blocks(for: [.live]).map { BlockAnswer(block: $0, outcome: .fault(fault)) }
+            told.answers = hand.plan.blocks(for: [.live]).map { BlockAnswer(block: $0, outcome: .fault(fault)) }
         }
-        deliver(told, of: devices[device].entry, unasked: plan.unasked(for: [.live], besides: told.answers))
-        learn(visit, device, [], &plan)
+        deliver(told, of: devices[device].entry, unasked: hand.plan.unasked(for: [.live], besides: told.answers))
+        learn(visit, device, [], &hand.plan)
         // A refusal does not bring a device back; the next probe asks for something else.
         let isRefused = visit.answers.contains { $0.outcome == .fault(.exception(2)) }
-        settle(visit, isRefused ? .silent : Bus.outcome(of: visit), device, [], [], from: start, plan, &schedule)
+        settle(visit, isRefused ? .silent : Bus.outcome(of: visit), device, [], [], from: start, hand.plan, &schedule)
         // It may be another device that came back.
-        if schedule.state(of: device) == .online { plan.forgetRefusals(at: visit.uptime) }
+        if schedule.state(of: device) == .online { hand.plan.forgetRefusals(at: visit.uptime) }
     }
 
     /// One visit; a device that sleeps is asked a second time. Nothing is asked when the bus ends before the device may be.

@@ -8,19 +8,18 @@ extension Bus {
 
     /// One turn of the search in place of a poll.
     @inline(never) func find(
-        _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ finder: inout SunSpecFinder?, _ plan: inout ReadPlan,
-        _ lastAnswer: inout Uptime?, _ schedule: inout PollPlan
+        _ device: Int, _ classes: Set<PointClass>, from start: Uptime, _ hand: Hand, _ schedule: inout PollPlan
     ) async {
         let description = devices[device]
         var turn = Visit(answers: [], time: time.wall(), uptime: start, requests: 0)
         var ending: SunSpecFinder.Ending?
-        while ending == nil, let block = finder?.next {
-            let visit = await visit(description, [block], after: &lastAnswer)
+        while ending == nil, let block = hand.finder?.next {
+            let visit = await visit(description, [block], after: &hand.lastAnswer)
             // The bus ends.
             guard let outcome = visit.answers.first?.outcome else { return }
             turn = Visit(
                 answers: turn.answers + visit.answers, time: visit.time, uptime: visit.uptime, requests: turn.requests + visit.requests)
-            ending = finder?.take(outcome, at: visit.uptime)
+            ending = hand.finder?.take(outcome, at: visit.uptime)
             if Bus.lineFault(of: visit) != nil || visit.uptime - start >= Bus.searchTurn { break }
         }
         guard !turn.answers.isEmpty else { return }
@@ -32,7 +31,7 @@ extension Bus {
         }
         if case .found(let chain) = ending {
             do {
-                adopt(try FoundMap(chain), device, &plan, &schedule, at: turn.uptime)
+                adopt(try FoundMap(chain), device, &hand.plan, &schedule, at: turn.uptime)
             } catch {
                 reason = error.sentence
             }
@@ -40,16 +39,16 @@ extension Bus {
         if reason != nil {
             // It is probed ever more rarely, as a silent one is.
             outcome = .silent
-            finder?.begin()
+            hand.finder?.begin()
         }
         note(reason, device)
-        if outcome != .answered { deliverFaults(turn, device, classes, &plan) }
-        settle(turn, outcome, device, classes, [], from: start, plan, &schedule, reason: reason, isPoll: false)
-        if outcome == .answered, finder?.isRetrying == false { schedule.renew(device: device, at: turn.uptime) }
+        if outcome != .answered { deliverFaults(turn, device, classes, &hand.plan) }
+        settle(turn, outcome, device, classes, [], from: start, hand.plan, &schedule, reason: reason, isPoll: false)
+        if outcome == .answered, hand.finder?.isRetrying == false { schedule.renew(device: device, at: turn.uptime) }
     }
 
     /// Whether what a poll brought means that the map is another one: a model's id is not where it was, or registers are refused.
-    func reconsider(_ device: Int, after visit: Visit, _ finder: inout SunSpecFinder?, _ schedule: inout PollPlan) {
+    func reconsider(_ device: Int, after visit: Visit, _ hand: Hand, _ schedule: inout PollPlan) {
         let now = visit.uptime
         let isOther = visit.answers.contains { answer in
             switch answer.outcome {
@@ -65,10 +64,10 @@ extension Bus {
             }
         }
         if isOther {
-            guard finder?.reconsider(at: now) == true else { return }
+            guard hand.finder?.reconsider(at: now) == true else { return }
         } else {
-            guard finder?.wantsSecondLook(at: now) == true else { return }
-            finder?.begin()
+            guard hand.finder?.wantsSecondLook(at: now) == true else { return }
+            hand.finder?.begin()
         }
         schedule.renew(device: device, at: now)
     }
