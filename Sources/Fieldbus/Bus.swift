@@ -65,22 +65,9 @@ package final class Bus: Sendable {
     }
 
     private func loop() async throws {
-        let start = time.uptime()
-        let first = devices
-        let hands = first.map { device in
-            Hand(
-                plan: ReadPlan(device.map, cost: BusCost(of: description.address)),
-                finder: maps == nil ? nil : device.search.map { SunSpecFinder(bases: $0.bases) })
-        }
-        warnOfUnreadable(hands.map(\.plan))
-        let plans = hands.map(\.plan)
-        account.withLock { $0.plans = plans }
-        let closing = description.closesQuarterHours ? hands.map { $0.plan.closingTime() } : []
-        var schedule = PollPlan(periods: first.map(Bus.usefulPeriods), closing: closing, start: start)
-        for device in first where device.profile.limits.requestPause > .zero {
-            await (reader as? any PauseKeeping)?.keep(pause: device.profile.limits.requestPause, unit: device.unit)
-        }
-        if connectDelay > .zero { await (reader as? any DelayKeeping)?.keep(connectDelay: connectDelay) }
+        let hands = takeInHand()
+        var schedule = makeSchedule(hands, at: time.uptime())
+        await tellOfSilences()
         let cost = BusCost(of: description.address)
         guests.open()
         defer { guests.close() }
@@ -124,6 +111,32 @@ package final class Bus: Sendable {
             }
         }
         await reader.close()
+    }
+
+    @inline(never) private func takeInHand() -> [Hand] {
+        let cost = BusCost(of: description.address)
+        let hands = devices.map { device in
+            Hand(
+                plan: ReadPlan(device.map, cost: cost),
+                finder: maps == nil ? nil : device.search.map { SunSpecFinder(bases: $0.bases) })
+        }
+        let plans = hands.map(\.plan)
+        warnOfUnreadable(plans)
+        account.withLock { $0.plans = plans }
+        return hands
+    }
+
+    @inline(never) private func makeSchedule(_ hands: [Hand], at start: Uptime) -> PollPlan {
+        let closing = description.closesQuarterHours ? hands.map { $0.plan.closingTime() } : []
+        return PollPlan(periods: devices.map(Bus.usefulPeriods), closing: closing, start: start)
+    }
+
+    /// Says to the reader what silences devices want.
+    @inline(never) private func tellOfSilences() async {
+        for device in devices where device.profile.limits.requestPause > .zero {
+            await (reader as? any PauseKeeping)?.keep(pause: device.profile.limits.requestPause, unit: device.unit)
+        }
+        if connectDelay > .zero { await (reader as? any DelayKeeping)?.keep(connectDelay: connectDelay) }
     }
 
     /// What the loop has in hand of one device. An object: the loop of each bus holds it all day, and holds no copies of it.
