@@ -48,7 +48,7 @@ extension Bus {
     }
 
     /// Whether what a poll brought means that the map is another one: a model's id is not where it was, or registers are refused.
-    func reconsider(_ device: Int, after visit: Visit, _ hand: Hand, _ schedule: inout PollPlan) {
+    @inline(never) func reconsider(_ device: Int, after visit: Visit, _ hand: Hand, _ schedule: inout PollPlan) {
         let now = visit.uptime
         let isOther = visit.answers.contains { answer in
             switch answer.outcome {
