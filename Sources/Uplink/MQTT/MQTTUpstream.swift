@@ -108,6 +108,11 @@ package actor MQTTUpstream: Upstream {
     }
 
     private func settle(_ outcomes: [(parcel: MQTTParcel, fault: MQTTFault?)], _ preface: [MQTTFault], _ batch: Batch) -> Settlement {
+        if preface.isEmpty, outcomes.allSatisfy({ $0.fault == nil }) {
+            hangUps.clear()
+            taken.settle(batch)
+            return .accepted(rejected: [])
+        }
         taken.note(outcomes.filter { $0.fault == nil }.flatMap(\.parcel.seqs), of: batch)
         var rejected: [RejectedRecord] = []
         for fault in preface + outcomes.compactMap(\.fault) {
