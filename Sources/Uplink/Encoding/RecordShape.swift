@@ -1,8 +1,6 @@
 import Metering
 
 /// What all records of one source have in common, rendered once: what they begin with, and the key of every point.
-///
-/// Holds its source, so that no other object can get the same identity while the shape is cached.
 final class RecordShape: Sendable {
     let source: RecordSource
     /// What names the device in the format.
@@ -66,19 +64,20 @@ final class RecordShape: Sendable {
     }
 }
 
-/// The shapes of the sources in use.
-struct ShapeCache: Sendable {
-    /// Sources whose rendered keys are kept; beyond it all are forgotten and rendered anew.
-    static let limit = 1024
+/// What was made of the sources in use, once each.
+struct PerSource<Made: Sendable>: Sendable {
+    /// Sources that are remembered; beyond it all are forgotten and what was made of them is made anew.
+    static var limit: Int { 1024 }
 
-    private var shapes: [ObjectIdentifier: RecordShape] = [:]
+    /// With its source, so that no other object can get the same identity meanwhile.
+    private var known: [ObjectIdentifier: (source: RecordSource, made: Made)] = [:]
 
-    mutating func shape(of source: RecordSource, make: (RecordSource) -> RecordShape) -> RecordShape {
+    mutating func of(_ source: RecordSource, make: (RecordSource) -> Made) -> Made {
         let id = ObjectIdentifier(source)
-        if let shape = shapes[id] { return shape }
-        if shapes.count >= ShapeCache.limit { shapes.removeAll(keepingCapacity: true) }
-        let shape = make(source)
-        shapes[id] = shape
-        return shape
+        if let known = known[id] { return known.made }
+        if known.count >= Self.limit { known.removeAll(keepingCapacity: true) }
+        let made = make(source)
+        known[id] = (source, made)
+        return made
     }
 }

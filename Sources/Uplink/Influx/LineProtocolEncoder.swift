@@ -13,7 +13,7 @@ struct LineProtocolEncoder: BatchEncoder {
 
     private let measurement: [UInt8]
     private let texts: Bool
-    private var shapes = ShapeCache()
+    private var shapes = PerSource<RecordShape>()
 
     /// - Parameter texts: whether serial numbers and the like are sent as string fields; VictoriaMetrics stores such a field as 0.
     init(measurement: String, texts: Bool) {
@@ -67,7 +67,7 @@ struct LineProtocolEncoder: BatchEncoder {
     }
 
     private mutating func shape(of source: RecordSource) -> RecordShape {
-        shapes.shape(of: source) { [measurement] source in
+        shapes.of(source) { [measurement] source in
             var head = measurement
             head.write(",device=")
             head.write(tag: source.entry.device)

@@ -16,7 +16,8 @@ struct MQTTEncoder: Sendable {
     private var lines = JSONLinesFormat()
     private var writer = JSONRecordWriter()
     private var batchEncoder = JSONBatchEncoder()
-    private var topics = TopicCache()
+    /// One gateway has one encoder.
+    private var topics = PerSource<String>()
     /// The messages that were measured last, one a record, so that sending does not write them again.
     private var measured: (journalID: String, historical: Bool, parcels: [MQTTParcel]) = ("", false, [])
     private var gateway = ""
@@ -93,8 +94,8 @@ struct MQTTEncoder: Sendable {
             payload.removeLast()
             payload.write(",\"historical\":true}")
         }
-        let topic = topics.topic(of: record.source) { entry in
-            MQTTSettings.topic(template, gateway: batch.gateway, device: entry.device, role: entry.role.rawValue)
+        let topic = topics.of(record.source) { source in
+            MQTTSettings.topic(template, gateway: batch.gateway, device: source.entry.device, role: source.entry.role.rawValue)
         }
         return MQTTParcel(message: MQTTMessage(topic: topic, payload: payload), seqs: [record.seq])
     }
@@ -176,21 +177,6 @@ struct MQTTEncoder: Sendable {
         saidOnline = true
         for source in announcing { announced.insert(ObjectIdentifier(source)) }
         announcing = []
-    }
-}
-
-/// The topics of the sources in use: one gateway has one encoder.
-private struct TopicCache {
-    /// A topic with its source, so that no other object can get the same identity meanwhile.
-    private var topics: [ObjectIdentifier: (source: RecordSource, topic: String)] = [:]
-
-    mutating func topic(of source: RecordSource, make: (CatalogEntry) -> String) -> String {
-        let id = ObjectIdentifier(source)
-        if let known = topics[id] { return known.topic }
-        if topics.count >= ShapeCache.limit { topics.removeAll(keepingCapacity: true) }
-        let topic = make(source.entry)
-        topics[id] = (source, topic)
-        return topic
     }
 }
 
