@@ -13,7 +13,7 @@ package struct BusListing: Sendable {
     package func lines(width: Int?, paint: Paint, withDevices: Bool) -> [String] {
         let faults = buses.flatMap { bus -> [String] in
             guard let fault = bus.fault else { return [] }
-            return StatusScreen.wrapped("\(bus.name): \(fault)", width: width)
+            return Folding.wrap("\(bus.name): \(fault)", width: width)
         }
         var lines = table.lines(width: width, paint: paint) + (faults.isEmpty ? [] : [""] + faults)
         guard withDevices, let bus = buses.first else { return lines }

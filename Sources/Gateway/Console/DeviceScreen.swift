@@ -20,7 +20,7 @@ package struct DeviceScreen: Sendable {
                 + [periods(plan), timing(plan)].flatMap { Folding.fold($0, indent: 10, width: width) }
             if !plan.requests.isEmpty { lines += [""] + requests(plan).lines(width: width, paint: paint) }
             let learned = self.learned(plan)
-            if !learned.isEmpty { lines += [""] + learned.flatMap { StatusScreen.wrapped($0, width: width) } }
+            if !learned.isEmpty { lines += [""] + learned.flatMap { Folding.wrap($0, width: width) } }
         } else {
             lines += ["", "its bus has not begun"]
         }

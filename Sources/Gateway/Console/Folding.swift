@@ -3,11 +3,22 @@ enum Folding {
     /// Lines of at most `width` characters, those after the first indented; a longer word has a line of its own. Colours count nothing.
     static func fold(_ text: String, indent: Int, width: Int?) -> [String] {
         guard let width, visible(text) > width else { return [text] }
-        let room = max(20, width)
-        let margin = String(repeating: " ", count: indent)
+        let words = text.split(separator: " ", omittingEmptySubsequences: false)
+        return lines(words, margin: String(repeating: " ", count: indent), room: max(20, width))
+    }
+
+    /// Lines of at most `width` characters, for text from afar: without control characters, with one blank between words.
+    static func wrap(_ text: String, width: Int?) -> [String] {
+        let text = text.withoutControls
+        guard let width else { return [text] }
+        let words = text.split(separator: " ")
+        return words.isEmpty ? [] : lines(words, margin: "", room: width)
+    }
+
+    private static func lines(_ words: [Substring], margin: String, room: Int) -> [String] {
         var lines: [String] = []
         var line = ""
-        for word in text.split(separator: " ", omittingEmptySubsequences: false) {
+        for word in words {
             // The first line keeps its own gaps, which set its label off.
             if lines.isEmpty || !word.isEmpty, visible(line) + 1 + visible(String(word)) <= room || visible(line) == 0 {
                 line += line.isEmpty ? String(word) : " \(word)"

@@ -60,7 +60,7 @@ package struct OutputListing: Sendable {
                 notes.append("new polls go first; of the backlog \(Humanize.count(output.historicalPolls)) follow beside them")
             }
             if let error = output.lastError { notes.append(error) }
-            return notes.flatMap { StatusScreen.wrapped("\(output.name): \($0)", width: width) }
+            return notes.flatMap { Folding.wrap("\(output.name): \($0)", width: width) }
         }
         return table.lines(width: width, paint: paint) + (notes.isEmpty ? [] : [""] + notes)
     }

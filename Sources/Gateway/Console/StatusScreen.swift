@@ -73,7 +73,7 @@ package struct StatusScreen: Sendable {
     }
 
     private func text(_ text: String, _ width: Int?) -> [String] {
-        StatusScreen.wrapped(text, width: width.map { max(20, $0 - 2) }).map { "  \($0)" }
+        Folding.wrap(text, width: width.map { max(20, $0 - 2) }).map { "  \($0)" }
     }
 
     private func clock(_ paint: Paint) -> String {
@@ -126,25 +126,6 @@ package struct StatusScreen: Sendable {
                     .init(Humanize.count(bus.requests)), .init(Humanize.count(bus.timeouts)), .init(Humanize.count(bus.errors)),
                 ]
             })
-    }
-
-    /// Breaks a text between words into lines of at most `width` characters; a longer word has a line of its own.
-    static func wrapped(_ text: String, width: Int?) -> [String] {
-        let text = text.withoutControls
-        guard let width else { return [text] }
-        var lines: [String] = []
-        var line = ""
-        for word in text.split(separator: " ") {
-            if line.isEmpty {
-                line = String(word)
-            } else if line.count + 1 + word.count <= width {
-                line += " \(word)"
-            } else {
-                lines.append(line)
-                line = String(word)
-            }
-        }
-        return line.isEmpty ? lines : lines + [line]
     }
 }
 

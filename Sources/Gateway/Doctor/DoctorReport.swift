@@ -51,8 +51,8 @@ package struct DoctorReport: Hashable, Sendable {
         var lines: [String] = []
         for (check, name) in zip(checks, names) {
             let room = width.map { max(24, $0 - indent) }
-            var texts = StatusScreen.wrapped(check.text, width: room)
-            if let cure = check.cure { texts += StatusScreen.wrapped("→ \(cure)", width: room) }
+            var texts = Folding.wrap(check.text, width: room)
+            if let cure = check.cure { texts += Folding.wrap("→ \(cure)", width: room) }
             let verdict = check.verdict.rawValue
             let head =
                 paint(verdict, check.verdict.tone) + String(repeating: " ", count: 9 - verdict.count)
