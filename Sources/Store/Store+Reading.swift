@@ -56,10 +56,5 @@ final class ReadLock {
         }
     }
 
-    /// As `DataDirectory.release`.
-    deinit {
-        guard descriptor >= 0 else { return }
-        flock(descriptor, LOCK_UN)
-        close(descriptor)
-    }
+    deinit { DataDirectory.giveBack(descriptor) }
 }

@@ -47,13 +47,19 @@ final class DataDirectory {
 
     deinit { release() }
 
+    func release() {
+        DataDirectory.giveBack(lock)
+        lock = -1
+    }
+
     /// Gives the lock back, not only this hold on it: a child that is being started has a copy of the descriptor until it is another
     /// program, and the lock would last as long.
-    func release() {
+    ///
+    /// - Parameter lock: -1 for none.
+    static func giveBack(_ lock: Int32) {
         guard lock >= 0 else { return }
         flock(lock, LOCK_UN)
         close(lock)
-        lock = -1
     }
 
     /// What is wrong with the file's first 100 bytes; nil for a new file and for one that looks like ours.
