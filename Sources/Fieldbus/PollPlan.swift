@@ -205,10 +205,6 @@ package struct PollPlan: Sendable {
     /// The first multiple of the period on the wall clock that is more than half a period away.
     ///
     ///     period 1 s, served at 10.000 → 11.000;  at 10.300 → 11.000;  at 10.700 → 12.000
-    static func slot(after served: Uptime, period: Duration, wallOffset: Duration) -> Uptime {
-        slot(after: served, period: period.nanoseconds, wallOffset: wallOffset)
-    }
-
     private static func slot(after served: Uptime, period: Int64, wallOffset: Duration) -> Uptime {
         let offset = wallOffset.nanoseconds
         let wall = served.nanoseconds + offset + period / 2

@@ -9,7 +9,6 @@ package struct ReadingDecoder: Sendable {
     /// The points that are decoded, in profile order: all of them, or those of `selecting`.
     package private(set) var selected: [Int]
     private let steps: [Step]
-    private let absent: [[UInt64]]
 
     /// What the common point needs, without the lists of the uncommon ones: a million values an hour are decoded here.
     private struct Step {
@@ -19,7 +18,7 @@ package struct ReadingDecoder: Sendable {
         var factor: ExactDecimal
         var offset: ExactDecimal
         var scaleRegister: Block?
-        /// Words that stand for no value are in `absent`.
+        /// Some words stand for no value; the point says which.
         var hasAbsent: Bool
         var isText: Bool
         /// True where the sign must be turned.
@@ -38,7 +37,6 @@ package struct ReadingDecoder: Sendable {
                 scaleRegister: point.scaleRegister, hasAbsent: !point.absent.isEmpty, isText: point.quantity.kind == .text,
                 negate: point.invert != (invert && ReadingDecoder.hasDirection(point.quantity)), isComposed: point.isComposed)
         }
-        absent = profile.points.map(\.absent)
         selected = Array(profile.points.indices)
     }
 
@@ -93,7 +91,9 @@ package struct ReadingDecoder: Sendable {
     }
 
     /// A sentinel, which stands for no value.
-    private func isAbsent(_ pattern: UInt64, _ index: Int, _ step: Step) -> Bool { step.hasAbsent && absent[index].contains(pattern) }
+    private func isAbsent(_ pattern: UInt64, _ index: Int, _ step: Step) -> Bool {
+        step.hasAbsent && profile.points[index].absent.contains(pattern)
+    }
 
     /// By the power of ten in the scale register. It must come from the same answer: it may change between two.
     private func scaled(_ value: ExactDecimal, _ step: Step, _ block: Block, _ words: [UInt16]) -> ExactDecimal? {
