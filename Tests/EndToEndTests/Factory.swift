@@ -154,9 +154,9 @@ final class Factory {
     }
 
     /// Waits until all that is committed now is handed on, and returns its last seq.
-    func waitForDelivery() async throws -> Int64 {
+    func waitForDelivery(within bound: Duration = .seconds(60)) async throws -> Int64 {
         let last = try await status().journal.lastSeq
-        try await waitForStatus { $0.outputs[0].cursor >= last }
+        try await waitForStatus(within: bound) { $0.outputs[0].cursor >= last }
         return last
     }
 
