@@ -64,6 +64,7 @@ package final class Bus: Sendable {
         }
     }
 
+    /// What it calls is never made part of it: what a turn needs in hand every bus would hold all day, and there may be hundreds.
     private func loop() async throws {
         let hands = takeInHand()
         var schedule = makeSchedule(hands, at: time.uptime())
@@ -73,37 +74,30 @@ package final class Bus: Sendable {
         defer { guests.close() }
         while !Task.isCancelled {
             let now = time.uptime()
-            account.withLock { $0.heartbeat = now }
-            if let guest = guests.nextOverdue(at: now) {
+            switch nextTurn(&schedule, cost, at: now) {
+            case .serve(let guest):
                 await serve(guest, from: now, hands)
-                continue
-            }
-            switch schedule.next(at: now, wallOffset: .nanoseconds(time.wall().milliseconds * 1_000_000 - now.nanoseconds)) {
-            case .wait(let until):
-                if let guest = guests.next(at: now, free: until - now, cost: { cost.time(of: $0) }) {
-                    await serve(guest, from: now, hands)
-                } else {
-                    do { try await doze(from: now, until: min(until, now + Bus.longestWait)) } catch { break }
-                }
-            case .reopen:
+            case .poll(.wait(let until)):
+                do { try await doze(from: now, until: min(until, now + Bus.longestWait)) } catch { break }
+            case .poll(.reopen):
                 await reader.close()
-            case .read(let device, let classes):
+            case .poll(.read(let device, let classes)):
                 let hand = hands[device]
                 if hand.isSearching {
                     await find(device, classes, from: now, hand, &schedule)
                 } else {
                     let visit = await poll(device, classes, from: now, hand, &schedule)
-                    if hand.finder != nil { reconsider(device, after: visit, hand, &schedule) }
+                    if hand.isFound { reconsider(device, after: visit, hand, &schedule) }
                 }
-            case .close(let device):
+            case .poll(.close(let device)):
                 // What its registers mean is not known just now.
                 if hands[device].isSearching { continue }
                 await close(device, from: now, hands[device], &schedule)
-            case .probe(let device):
+            case .poll(.probe(let device)):
                 let hand = hands[device]
-                if hand.finder != nil {
+                if hand.isFound {
                     // It may be another device that comes back.
-                    if !hand.isSearching { hand.finder?.begin() }
+                    hand.beginSearch()
                     await find(device, [.live], from: now, hand, &schedule)
                 } else {
                     await probe(device, from: now, hand, &schedule)
@@ -111,6 +105,22 @@ package final class Bus: Sendable {
             }
         }
         await reader.close()
+    }
+
+    private enum Turn {
+        case serve(GuestDesk.Guest)
+        case poll(PollAction)
+    }
+
+    /// A guest who waited long goes first, one for whom there is time until the next poll goes before the wait.
+    @inline(never) private func nextTurn(_ schedule: inout PollPlan, _ cost: BusCost, at now: Uptime) -> Turn {
+        account.withLock { $0.heartbeat = now }
+        if let guest = guests.nextOverdue(at: now) { return .serve(guest) }
+        let action = schedule.next(at: now, wallOffset: .nanoseconds(time.wall().milliseconds * 1_000_000 - now.nanoseconds))
+        if case .wait(let until) = action, let guest = guests.next(at: now, free: until - now, cost: { cost.time(of: $0) }) {
+            return .serve(guest)
+        }
+        return .poll(action)
     }
 
     @inline(never) private func takeInHand() -> [Hand] {
@@ -139,24 +149,9 @@ package final class Bus: Sendable {
         if connectDelay > .zero { await (reader as? any DelayKeeping)?.keep(connectDelay: connectDelay) }
     }
 
-    /// What the loop has in hand of one device. An object: the loop of each bus holds it all day, and holds no copies of it.
-    final class Hand {
-        var plan: ReadPlan
-        /// Nil for a device whose profile is its map.
-        var finder: SunSpecFinder?
-        var lastAnswer: Uptime?
-
-        init(plan: ReadPlan, finder: SunSpecFinder?) {
-            self.plan = plan
-            self.finder = finder
-        }
-
-        var isSearching: Bool { finder?.isSearching ?? false }
-    }
-
     /// Sleeps, and wakes for a guest. A short sleep is not broken off, unless guests are about: the watch for them costs two tasks a
     /// sleep, which buses that are polled each second need not pay day and night.
-    private func doze(from now: Uptime, until: Uptime) async throws {
+    @inline(never) private func doze(from now: Uptime, until: Uptime) async throws {
         guard guests.waitingCount == 0, until - now > GuestDesk.patience || guests.expectsMore(at: now) else {
             return try await time.sleep(until: until)
         }
@@ -168,8 +163,6 @@ package final class Bus: Sendable {
         }
     }
 
-    // The turns are functions of their own, never part of the loop: what each needs in hand every bus would hold all day, and there may be
-    // hundreds.
     @inline(never) private func serve(_ guest: GuestDesk.Guest, from start: Uptime, _ hands: [Hand]) async {
         let answer: Visit
         if let device = devices.firstIndex(where: { $0.unit == guest.unit }) {
