@@ -100,7 +100,7 @@ extension Store {
     }
 
     func write(_ polls: [CountedPoll], _ connection: Connection) throws(StoreError) -> StagedCommit {
-        var staged = StagedCommit(books: books, count: polls.count, deadLetterCount: deadLetters.count, lossCount: losses.count)
+        var staged = StagedCommit(books: books, count: polls.count, deadLetterCount: letterChanges.count, lossCount: losses.count)
         staged.books.commits += 1
         try writeChunks(polls, &staged.books, connection)
         try writeOutputs(&staged, connection)
@@ -150,8 +150,8 @@ extension Store {
     private func writeOutputs(_ staged: inout StagedCommit, _ connection: Connection) throws(StoreError) {
         for name in outputNames {
             guard var outbox = outboxes[name] else { continue }
-            let own = deadLetters.filter { $0.output == outbox.id }
-            for letter in own { try keep(letter, &outbox, connection) }
+            let own = letterChanges.filter { $0.output == outbox.id }
+            for change in own { try make(change, &outbox, connection) }
             if outbox.commit(lastSeq: staged.books.lastSeq, forking: wantsFork(outbox)) { staged.forked.insert(name) }
             staged.outboxes[name] = outbox
             try write(outbox, connection)
@@ -179,11 +179,12 @@ extension Store {
             outboxes[name]?.replays = written.replays
             outboxes[name]?.deadLettersDropped = written.deadLettersDropped
         }
-        deadLetters.removeFirst(min(staged.deadLetterCount, deadLetters.count))
+        letterChanges.removeFirst(min(staged.deadLetterCount, letterChanges.count))
         losses.removeFirst(min(staged.lossCount, losses.count))
         corrections = nil
         clockEvents.removeFirst(min(staged.clockEventCount, clockEvents.count))
-        isDirty = !deadLetters.isEmpty || staged.outboxes.contains { $0.value.lanes.map(\.cursor) != outboxes[$0.key]?.lanes.map(\.cursor) }
+        isDirty =
+            !letterChanges.isEmpty || staged.outboxes.contains { $0.value.lanes.map(\.cursor) != outboxes[$0.key]?.lanes.map(\.cursor) }
         if !retired.isEmpty { dropRetired(written: staged.outboxes) }
         cache.removeAll { $0.firstSeq < books.firstSeq }
         if staged.count > 0 { remember(commit: books.lastSeq, at: time.uptime()) }

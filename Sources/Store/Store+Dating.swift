@@ -29,7 +29,7 @@ extension Store {
         if now < until, oldest.poll.uptime <= now, oldest.seq >= (try firstSeqOfBoot()), books.lastSeq - oldest.seq < limits.undatedPolls {
             return .hold(until: min(until, now + StoreLimits.datingWait))
         }
-        let floor = try earliestTime(before: slice.first)
+        let floor = try earliestTime(before: slice.first, readAt: slice.polls.first?.poll.uptime ?? oldest.poll.uptime)
         slice.polls = slice.polls.map { stored in
             guard stored.poll.time < Store.earliestDate else { return stored }
             var dated = stored
@@ -62,10 +62,21 @@ extension Store {
         return found
     }
 
-    /// The newest time that anything before a seq was read at: what came later was read later.
-    private func earliestTime(before seq: Int64) throws(StoreError) -> Timestamp {
-        let newest = try opened().integer("SELECT max(last_time) FROM chunk WHERE last_seq < ?", .integer(seq)) ?? 0
-        return max(Store.earliestDate, Timestamp(milliseconds: newest))
+    /// The newest time that the clock showed before a poll, which was read later. Within a run the clock rises, so the last chunk of each tells,
+    /// and where it was set back to a date that is none, what it was set back from; no other chunk is looked at.
+    private func earliestTime(before seq: Int64, readAt uptime: Uptime) throws(StoreError) -> Timestamp {
+        let newest = try opened().integer(
+            """
+            SELECT max(shown) FROM (
+                SELECT (SELECT last_time FROM chunk WHERE chunk.first_seq < run.first_seq ORDER BY chunk.first_seq DESC LIMIT 1) AS shown
+                FROM run WHERE run.first_seq <= ?1
+                UNION ALL
+                SELECT (SELECT last_time FROM chunk WHERE first_seq < ?1 AND last_seq < ?1 ORDER BY first_seq DESC LIMIT 1)
+                UNION ALL
+                SELECT wall - step FROM event WHERE kind = 'clock_step' AND step < 0 AND wall < ?3
+                AND (event.run, event.uptime) <= (SELECT max(run.id), ?2 FROM run WHERE run.first_seq <= ?1))
+            """, .integer(seq), .integer(uptime.nanoseconds), .integer(Store.earliestDate.milliseconds))
+        return max(Store.earliestDate, Timestamp(milliseconds: newest ?? 0))
     }
 }
 

@@ -15,7 +15,7 @@ package struct DeadLetter: Hashable, Sendable {
 extension Store {
     /// - Parameter limit: the first so many of them, by seq.
     /// - Throws: `.misuse` for an unknown output; `.io`, `.corrupt`, `.closed`.
-    ///   Those of the last moments are not among them before the next commit.
+    ///   Those of the last moments are not among them before the next commit, and those just taken still are.
     package func deadLetters(output name: String, from seq: Int64 = 0, limit: Int) throws(StoreError) -> [DeadLetter] {
         if !isStarted { _ = try opened() }
         guard let outbox = outboxes[name] else { throw StoreError(.misuse, "there is no output \(name)") }
@@ -50,8 +50,45 @@ extension Store {
         return letter
     }
 
+    /// The dead letters of a range that came again after a rewind. That of a poll which is no longer kept, and so did not come again, is not
+    /// among them.
+    func letters(of outbox: Outbox, in range: ClosedRange<Int64>) throws(StoreError) -> [Int64] {
+        guard outbox.deadLetters > 0 else { return [] }
+        var found: [Int64] = []
+        do {
+            let statement = try opened().statement("SELECT seq FROM dead_letter WHERE output = ? AND seq BETWEEN ? AND ? ORDER BY seq")
+            defer { statement.reset() }
+            try statement.bind([.integer(outbox.id), .integer(range.lowerBound), .integer(range.upperBound)])
+            while try statement.step() { found.append(statement.integer(0)) }
+        } catch {
+            fail(error)
+            // A letter that cannot be read stays; what was handed on is settled all the same.
+            guard error.code == .corrupt else { throw error }
+            return []
+        }
+        guard !found.isEmpty else { return [] }
+        let kept = Set(try polls(in: range).map(\.seq))
+        return found.filter { kept.contains($0) }
+    }
+
+    func make(_ change: DeadLetterChange, _ outbox: inout Outbox, _ connection: Connection) throws(StoreError) {
+        switch change {
+        case .keep(let letter): try keep(letter, &outbox, connection)
+        case .remove(let seq, _): try remove(letter: seq, &outbox, connection)
+        }
+    }
+
+    private func remove(letter seq: Int64, _ outbox: inout Outbox, _ connection: Connection) throws(StoreError) {
+        let replay = try connection.integer(
+            "SELECT replay FROM dead_letter WHERE output = ? AND seq = ?", .integer(outbox.id), .integer(seq))
+        guard let replay else { return }
+        try connection.run("DELETE FROM dead_letter WHERE output = ? AND seq = ?", .integer(outbox.id), .integer(seq))
+        outbox.deadLetters -= 1
+        if replay != 0 { outbox.replays -= 1 }
+    }
+
     /// Writes a dead letter; over the limit the oldest goes and is counted.
-    func keep(_ letter: PendingDeadLetter, _ outbox: inout Outbox, _ connection: Connection) throws(StoreError) {
+    private func keep(_ letter: PendingDeadLetter, _ outbox: inout Outbox, _ connection: Connection) throws(StoreError) {
         let known = try connection.integer(
             "SELECT 1 FROM dead_letter WHERE output = ? AND seq = ?", .integer(letter.output), .integer(letter.seq))
         guard known == nil else { return }

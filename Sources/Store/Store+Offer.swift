@@ -44,7 +44,7 @@ extension Store {
     ///   - accepted: polls that the receiver took.
     ///   - rejected: polls that it refused for good; each is kept as a dead letter.
     ///   - filtered: polls that were not for it.
-    /// - Throws: `.misuse`; `.io` and `.corrupt` when a rejected poll cannot be read; then nothing moved.
+    /// - Throws: `.misuse`; `.io` and `.corrupt` when a rejected poll cannot be read, `.io` when the dead letters cannot; then nothing moved.
     package func settle(
         output name: String, through: Int64, accepted: Int, rejected: [Rejection], filtered: Int = 0
     ) throws(StoreError) {
@@ -53,10 +53,17 @@ extension Store {
             if outbox.hasSettled(through) { return }
             throw StoreError(.misuse, "output \(name): settled through \(through), which was not offered; report this")
         }
-        var letters: [PendingDeadLetter] = []
-        for rejection in rejected where pending.contains(rejection.seq) { letters.append(try deadLetter(rejection, of: outbox.id)) }
-        outbox.settle(through: through, accepted: accepted, rejected: letters.count, filtered: filtered)
-        deadLetters.append(contentsOf: letters)
+        let refused = rejected.filter { pending.contains($0.seq) }
+        var changes: [DeadLetterChange] = []
+        for rejection in refused { changes.append(.keep(try deadLetter(rejection, of: outbox.id))) }
+        if accepted > 0 {
+            let refused = Set(refused.map(\.seq))
+            for seq in try letters(of: outbox, in: pending.lowerBound...through) where !refused.contains(seq) {
+                changes.append(.remove(seq: seq, output: outbox.id))
+            }
+        }
+        outbox.settle(through: through, accepted: accepted, rejected: refused.count, filtered: filtered)
+        letterChanges.append(contentsOf: changes)
         store(outbox)
         if accepted > 0 { wishFork(of: outbox) }
     }

@@ -40,19 +40,31 @@ extension Store {
         return start
     }
 
-    /// The first seq whose poll was read at this time or later; nil when none was.
-    package func firstSeq(since time: Timestamp) throws(StoreError) -> Int64? {
-        let corrections = try timeCorrections()
-        let chunks = try summaries(
-            "\(Store.summaryColumns) WHERE last_time >= ?1 OR first_seq <= ?2 ORDER BY first_seq",
-            [.integer(time.milliseconds), .integer(corrections.map(\.seqs.upperBound).max() ?? 0)])
-        for chunk in chunks where chunk.lastSeq >= chunk.firstSeq {
-            let stored = try polls(in: chunk.firstSeq...chunk.lastSeq)
-            if let found = stored.first(where: { stored in
-                corrections.reduce(stored) { $1.corrected($0) }.poll.time >= time
-            }) {
-                return found.seq
-            }
+    /// The first seq whose poll was read at this time or later, as far as that is known by now; nil when none was.
+    ///
+    /// It is looked for in small steps, so that commits get in between.
+    package nonisolated func firstSeq(since time: Timestamp) async throws(StoreError) -> Int64? {
+        let corrections = try await timeCorrections()
+        let state = await journalState()
+        var next = state.firstSeq
+        for run in try await keptRuns() {
+            // What lies before a run and is of none: their rows were lost with a damaged file, and only their polls tell.
+            let first = try await next < run.seqs.lowerBound ? next : lowerBound(of: run, from: time, corrections: corrections)
+            next = run.seqs.upperBound + 1
+            guard let first else { continue }
+            if let found = try await firstSeq(in: first...run.seqs.upperBound, since: time, corrections) { return found }
+        }
+        return next <= state.lastSeq ? try await firstSeq(in: next...state.lastSeq, since: time, corrections) : nil
+    }
+
+    private nonisolated func firstSeq(
+        in seqs: ClosedRange<Int64>, since time: Timestamp, _ corrections: [TimeCorrection]
+    ) async throws(StoreError) -> Int64? {
+        var seq = seqs.lowerBound - 1
+        while seq < seqs.upperBound {
+            let page = try await exportPage(after: seq, through: seqs.upperBound, from: time, until: nil, corrections: corrections)
+            if let found = page.polls.first { return found.seq }
+            seq = page.through
         }
         return nil
     }
@@ -118,6 +130,8 @@ extension Store {
             defer { statement.reset() }
             while try statement.step() {
                 let seq = statement.integer(0)
+                // Taken just now, or on its way among the polls that a rewind brings again.
+                guard !letterChanges.contains(.remove(seq: seq, output: outbox.id)), outbox.hasSettled(seq) else { continue }
                 guard run.last.map({ $0.seq + 1 == seq }) ?? true else { break }
                 guard let poll = try? ChunkDecoder.decode(statement.blob(1)).first?.poll else {
                     unreadable.append(seq)
@@ -189,7 +203,7 @@ extension Store {
 
     /// With every dead letter in the file.
     private func outboxWithLetters(_ name: String) throws(StoreError) -> (Outbox, Connection) {
-        if !deadLetters.isEmpty { _ = try commit([]) }
+        if !letterChanges.isEmpty { _ = try commit([]) }
         return try outbox(name)
     }
 

@@ -35,7 +35,7 @@ extension Store {
     func dropRetired(written: [String: Outbox]) {
         for name in retired {
             guard let outbox = outboxes[name], written[name]?.lanes.map(\.cursor) == outbox.lanes.map(\.cursor),
-                !deadLetters.contains(where: { $0.output == outbox.id })
+                !letterChanges.contains(where: { $0.output == outbox.id })
             else { continue }
             outboxes[name] = nil
             outputNames.removeAll { $0 == name }
@@ -46,12 +46,12 @@ extension Store {
     /// The cursor and the dead letters that belong to it go together.
     private func writePosition(of outbox: Outbox, _ connection: Connection) throws(StoreError) {
         var written = outbox
-        let own = deadLetters.filter { $0.output == outbox.id }
+        let own = letterChanges.filter { $0.output == outbox.id }
         try connection.transaction { () throws(StoreError) in
-            for letter in own { try keep(letter, &written, connection) }
+            for change in own { try make(change, &written, connection) }
             try write(written, connection)
         }
         outboxes[outbox.name] = written
-        deadLetters.removeAll { $0.output == outbox.id }
+        letterChanges.removeAll { $0.output == outbox.id }
     }
 }

@@ -57,7 +57,7 @@ package actor Store {
     var retired: Set<String> = []
     /// Something waits for a commit although no poll does.
     var isDirty = false
-    var deadLetters: [PendingDeadLetter] = []
+    var letterChanges: [DeadLetterChange] = []
     var losses: [Loss] = []
     var clockWatch = ClockWatch()
     var clockEvents: [ClockEvent] = []
@@ -167,7 +167,7 @@ package actor Store {
                 name: outbox.name, cursor: outbox.cursor, liveCursor: outbox.liveCursor, backlogPolls: Int(backlog.all),
                 historicalPolls: Int(backlog.historical), acceptedPolls: outbox.accepted, rejectedPolls: outbox.rejected,
                 filteredPolls: outbox.filtered,
-                deadLetters: outbox.deadLetters + deadLetters.reduce(0) { $0 + ($1.output == outbox.id ? 1 : 0) },
+                deadLetters: max(0, letterChanges.reduce(outbox.deadLetters) { $0 + ($1.output == outbox.id ? $1.letters : 0) }),
                 deadLettersDropped: outbox.deadLettersDropped, isPaused: outbox.isPaused)
         }
     }
@@ -205,6 +205,28 @@ struct Books: Hashable, Sendable {
     var usedBytes = 0
     /// Rises with every commit: tells after an I/O error whether that commit is in the file.
     var commits: Int64 = 0
+}
+
+/// What the next commit makes of a dead letter.
+enum DeadLetterChange: Hashable, Sendable {
+    case keep(PendingDeadLetter)
+    /// The receiver took the poll after all.
+    case remove(seq: Int64, output: Int64)
+
+    var output: Int64 {
+        switch self {
+        case .keep(let letter): letter.output
+        case .remove(_, let output): output
+        }
+    }
+
+    /// How many letters it adds.
+    var letters: Int {
+        switch self {
+        case .keep: 1
+        case .remove: -1
+        }
+    }
 }
 
 struct PendingDeadLetter: Hashable, Sendable {

@@ -17,7 +17,40 @@ struct CrashPointTests {
         #expect(run.moments.last.map { $0.removed > 0 && $0.deadLetters.count > 3 && $0.cursor > 100 } == true)
     }
 
-    /// What proves that the test above can fail: without the flush of each commit the same cuts lose what was committed.
+    /// After a rewind a dead letter goes with the cursor that says its poll was taken, or not at all.
+    @Test func aLetterAndTheCursorThatPassesItGoTogether() async throws {
+        let log = try #require(WriteLog())
+        let store = try await Store.open(TemporaryDirectory(fleeting: ()), fileSystem: log.name)
+        _ = try await store.commit(polls(1...10))
+        #expect(try await store.range("park") == 1...10)
+        try await store.settle(output: "park", through: 10, accepted: 9, rejected: [Rejection(seq: 4, reason: "no")])
+        try await store.rewind(output: "park", to: 1)
+        let rewound = log.count
+        #expect(try await store.range("park") == 1...10)
+        try await store.settle(output: "park", through: 10, accepted: 10, rejected: [])
+        _ = try await store.commit(polls(11...12))
+        await store.close()
+        var generator = SeededGenerator(seed: 74)
+        var disk = CrashedDisk()
+        var cursors: Set<Int64> = []
+        for (index, entry) in log.entries.enumerated() {
+            disk.play(entry)
+            guard index + 1 >= rewound else { continue }
+            for survivors in CrashedDisk.Survivors.allCases {
+                let directory = TemporaryDirectory(fleeting: ())
+                for (name, bytes) in disk.image(survivors, using: &generator) { try directory.write(bytes, to: name) }
+                let found = try await Store.open(directory)
+                let state = await found.outputStates()[0]
+                let letters = try await found.deadLetters(output: "park", limit: 9).map(\.seq)
+                #expect(letters == (state.cursor == 10 ? [] : [4]) && state.deadLetters == letters.count, "\(index + 1) \(survivors)")
+                cursors.insert(state.cursor)
+                await found.close()
+            }
+        }
+        #expect(cursors == [0, 10])
+    }
+
+    /// What proves that the first test can fail: without the flush of each commit the same cuts lose what was committed.
     @Test(arguments: ["NORMAL", "OFF"]) func withoutFlushesTheSameCutsLosePolls(_ synchronous: String) async throws {
         let run = try await RecordedRun(synchronous: synchronous, seed: 71)
         let findings = try await run.cutEverywhere(step: 7, seed: 73)

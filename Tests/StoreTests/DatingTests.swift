@@ -104,6 +104,55 @@ struct DatingTests {
         await third.close()
     }
 
+    /// As after weeks without a time server, where each output asks for each of its slices.
+    @Test func theJournalBeforeASliceIsNotReadToDateIt() async throws {
+        let directory = TemporaryDirectory(fleeting: ())
+        let before = try await Store.open(directory)
+        let kept = pages(1200)
+        try await before.fill(kept)
+        await before.close()
+        let disk = try #require(WriteLog())
+        let time = coldTime()
+        let store = try await Store.open(
+            directory, time: time, limits: StoreLimits(ballastBytes: 0, undatedHold: .zero), fileSystem: disk.name)
+        let read = poll(time).poll
+        let slice = JournalSlice(first: 1201, last: 1201, polls: [StoredPoll(seq: 1201, poll: read)])
+        let uptime = Duration.milliseconds(read.uptime.nanoseconds / 1_000_000)
+        let reads = disk.reads
+        for _ in 0..<5 {
+            guard case .dated(let dated, _) = try await store.date(slice) else { return #expect(Bool(false), "it is held") }
+            #expect(dated.polls.map(\.poll.time) == [kept[1199].poll.time.advanced(by: uptime)])
+        }
+        #expect(disk.reads - reads < 100, "\(disk.reads - reads) reads")
+        await store.close()
+    }
+
+    /// The time server was lost, and someone set the clock back by decades: what it showed before was earlier all the same.
+    @Test(arguments: [false, true]) func whatTheClockWasSetBackFromIsNotForgotten(_ restarts: Bool) async throws {
+        let directory = TemporaryDirectory()
+        let limits = StoreLimits(ballastBytes: 0, undatedHold: .zero)
+        let time = ManualTime()
+        var store = try await open(directory, time, limits: limits)
+        let known = poll(time)
+        _ = try await store.commit([known])
+        time.set(.unknown)
+        time.setWall(DatingTests.boot)
+        _ = try await store.commit([poll(time)])
+        if restarts {
+            await store.close()
+            store = try await open(directory, time, limits: limits)
+        }
+        time.advance(by: .seconds(5))
+        let read = poll(time)
+        _ = try await store.commit([read])
+        let slice = JournalSlice(first: 3, last: 3, polls: [StoredPoll(seq: 3, poll: read.poll)])
+        guard case .dated(let dated, let estimated) = try await store.date(slice) else { return #expect(Bool(false), "it is held") }
+        #expect(estimated == [3])
+        let uptime = Duration.milliseconds(read.poll.uptime.nanoseconds / 1_000_000)
+        #expect(dated.polls.map(\.poll.time) == [known.poll.time.advanced(by: uptime)])
+        await store.close()
+    }
+
     @Test func tooManyToHoldAreNotHeld() async throws {
         let time = coldTime()
         let store = try await open(TemporaryDirectory(), time, limits: StoreLimits(ballastBytes: 0, undatedPolls: 5))

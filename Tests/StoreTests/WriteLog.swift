@@ -30,9 +30,12 @@ final class WriteLog: Sendable {
     let name: String
     private let log = Lock<[Entry]>([])
     private let fault = Lock<Fault?>(nil)
+    private let readCalls = Lock(0)
 
     var entries: [Entry] { log.withLock { $0 } }
     var count: Int { log.withLock { $0.count } }
+    /// So often was a page, or a part of one, asked of the disk.
+    var reads: Int { readCalls.withLock { $0 } }
 
     init?() {
         name = "log-" + randomHex(bytes: 6)
@@ -49,6 +52,7 @@ final class WriteLog: Sendable {
     }
 
     func append(_ entry: Entry) { log.withLock { $0.append(entry) } }
+    func countRead() { readCalls.withLock { $0 += 1 } }
 
     func set(_ fault: Fault?) { self.fault.withLock { $0 = fault } }
     var hasFaultLeft: Bool { fault.withLock { $0 != nil } }
@@ -137,7 +141,8 @@ private struct LoggedFile {
         own.pointee.iVersion = 1
         own.pointee.xClose = { real($0).map { $0.pointee.pMethods.pointee.xClose($0) } ?? SQLITE_IOERR }
         own.pointee.xRead = { file, bytes, count, offset in
-            real(file).map { $0.pointee.pMethods.pointee.xRead($0, bytes, count, offset) } ?? SQLITE_IOERR
+            head(file)?.log.takeUnretainedValue().countRead()
+            return real(file).map { $0.pointee.pMethods.pointee.xRead($0, bytes, count, offset) } ?? SQLITE_IOERR
         }
         own.pointee.xWrite = { file, bytes, count, offset in
             let status = status(file, of: .write)

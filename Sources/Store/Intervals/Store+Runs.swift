@@ -2,11 +2,17 @@ import Metering
 
 /// What one run of the daemon left in the journal.
 package struct KeptRun: Hashable, Sendable {
+    let id: Int64
     package var seqs: ClosedRange<Int64>
     /// The same for runs of one start of the machine, whose uptimes go on.
     package var boot: Int
-    /// The wall clock was set back within it: its polls are not in the order of their times.
-    var wentBack: Bool
+    /// By how much the wall clock was set back within it, all steps on record together.
+    var setBack: Duration
+    /// There are as many steps on record as there ever are, and none from before this run: it may have had more.
+    var lacksSteps: Bool
+
+    /// Its polls are not in the order of their times.
+    var wentBack: Bool { setBack > .zero }
 }
 
 extension Store {
@@ -14,9 +20,11 @@ extension Store {
     package func keptRuns() throws(StoreError) -> [KeptRun] {
         let statement = try opened().statement(
             """
-            SELECT run.first_seq, lead(run.first_seq) OVER (ORDER BY run.first_seq) - 1, run.boot,
-            EXISTS (SELECT 1 FROM event WHERE event.run = run.id AND event.kind = 'clock_step' AND event.step < 0)
-            FROM run WHERE run.first_seq IS NOT NULL ORDER BY run.first_seq
+            SELECT run.first_seq, lead(run.first_seq) OVER (ORDER BY run.id) - 1, run.boot, run.id,
+            (SELECT sum(-event.step) FROM event WHERE event.run = run.id AND event.kind = 'clock_step' AND event.step < 0),
+            run.id <= (SELECT event.run FROM event WHERE event.kind = 'clock_step' ORDER BY event.id DESC LIMIT 1
+                OFFSET \(StoreLimits.clockSteps - 1))
+            FROM run WHERE run.first_seq IS NOT NULL ORDER BY run.id
             """)
         defer { statement.reset() }
         var found: [KeptRun] = []
@@ -29,7 +37,11 @@ extension Store {
             name = own
             let first = max(statement.integer(0), books.firstSeq)
             let last = min(statement.optionalInteger(1) ?? books.lastSeq, books.lastSeq)
-            if first <= last { found.append(KeptRun(seqs: first...last, boot: boot, wentBack: statement.integer(3) != 0)) }
+            guard first <= last else { continue }
+            found.append(
+                KeptRun(
+                    id: statement.integer(3), seqs: first...last, boot: boot, setBack: .milliseconds(statement.integer(4)),
+                    lacksSteps: statement.integer(5) != 0))
         }
         return found
     }
@@ -47,6 +59,20 @@ extension Store {
         }
         let last = beyond.map { $0 - 1 } ?? run.seqs.upperBound
         return first <= last ? first...last : nil
+    }
+
+    /// A seq of a run before which nothing of it was read at this time or later; nil when nothing of it was.
+    ///
+    /// A poll's time is behind that of an earlier one by what the clock was set back in between at most. So a chunk that is older than the time
+    /// by more than that tells of all before it, and halving needs no order of times.
+    func lowerBound(of run: KeptRun, from: Timestamp, corrections: [TimeCorrection]) throws(StoreError) -> Int64? {
+        guard !run.lacksSteps else { return run.seqs.lowerBound }
+        let bound = from.advanced(by: .zero - run.setBack - StoreLimits.disorder)
+        return try seq(in: run.seqs) { chunk throws(StoreError) in
+            // Of another run, whose row was lost with a damaged file: it tells nothing of this one.
+            guard chunk.run == run.id else { return true }
+            return try times(of: chunk, corrections).upperBound >= bound
+        }
     }
 
     /// The first seq of the first chunk that fits, where all after it fit as well; nil when none does.
@@ -87,7 +113,8 @@ extension Store {
         let own = corrections.filter { $0.seqs.overlaps(seqs) }
         if !own.isEmpty {
             let times = try polls(in: seqs).map { stored in own.reduce(stored) { $1.corrected($0) }.poll.time }
-            if let first = times.min(), let last = times.max() { return first...last }
+            // What cannot be read may be of any time.
+            return (times.min() ?? Timestamp(milliseconds: .min))...(times.max() ?? Timestamp(milliseconds: .max))
         }
         return min(chunk.firstTime, chunk.lastTime)...max(chunk.firstTime, chunk.lastTime)
     }
@@ -102,4 +129,9 @@ extension Store {
         while try statement.step() { names.insert(statement.text(0)) }
         return names
     }
+}
+
+extension StoreLimits {
+    /// A poll that was read before another is handed in so much later than that at most.
+    static let disorder = Duration.seconds(60)
 }
