@@ -26,7 +26,7 @@ package struct OutputDesk: OutputControl {
         let letters = try await kept(output) { () throws(StoreError) in
             try await store.deadLetters(output: output, from: seq, limit: 1)
         }
-        guard let letter = letters.first, letter.seq == seq else { throw .unknownLetter(output, seq) }
+        guard let letter = letters.first, letter.seq == seq else { throw .unknownLetters(output, [seq]) }
         var report = await report(letter)
         if let poll = letter.poll { report.record = await store.recordText(StoredPoll(seq: letter.seq, poll: poll)) }
         return report
@@ -37,12 +37,26 @@ package struct OutputDesk: OutputControl {
         let count = try await kept(output) { () throws(StoreError) in
             try await store.replayDeadLetters(output: output, seqs: seqs)
         }
+        if count == 0, let seqs { try await requireLetter(output, seqs) }
         delivery.reload()
         return count
     }
 
     package func drop(output: String, seqs: [Int64]?) async throws(OutputControlError) -> Int {
-        try await kept(output) { () throws(StoreError) in try await store.dropDeadLetters(output: output, seqs: seqs) }
+        let count = try await kept(output) { () throws(StoreError) in try await store.dropDeadLetters(output: output, seqs: seqs) }
+        if count == 0, let seqs { throw .unknownLetters(output, seqs) }
+        return count
+    }
+
+    /// One that is on its way already, or has no copy of its poll, is there all the same.
+    private func requireLetter(_ output: String, _ seqs: [Int64]) async throws(OutputControlError) {
+        for seq in seqs {
+            let letters = try await kept(output) { () throws(StoreError) in
+                try await store.deadLetters(output: output, from: seq, limit: 1)
+            }
+            if letters.first?.seq == seq { return }
+        }
+        throw .unknownLetters(output, seqs)
     }
 
     package func setPaused(_ isPaused: Bool, output: String) async throws(OutputControlError) {
@@ -53,19 +67,27 @@ package struct OutputDesk: OutputControl {
 
     package func rewind(output: String, to place: RewindPlace) async throws(OutputControlError) -> Int64 {
         let delivery = try delivery(output)
-        await delivery.prepareRewind()
-        let cursor = try await kept(output) { () throws(StoreError) in
-            switch place {
-            case .seq(let seq): return try await store.rewind(output: output, to: seq)
-            case .time(let time):
-                guard let seq = try await store.firstSeq(since: time) else {
-                    throw StoreError(.misuse, "nothing was read since \(time.rfc3339); outputs are only ever set back")
-                }
-                return try await store.rewind(output: output, to: seq)
-            }
+        let seq = try await kept(output) { () throws(StoreError) in try await firstSeq(of: place) }
+        if let reason = await delivery.beginRewind() { throw .unavailable("output \(output) stays where it is: \(reason)") }
+        do throws(StoreError) {
+            let cursor = try await store.rewind(output: output, to: seq)
+            delivery.rewound()
+            return cursor + 1
+        } catch {
+            await delivery.abandonRewind()
+            throw OutputDesk.told(error)
         }
-        delivery.rewound()
-        return cursor + 1
+    }
+
+    private func firstSeq(of place: RewindPlace) async throws(StoreError) -> Int64 {
+        switch place {
+        case .seq(let seq): return seq
+        case .time(let time):
+            guard let seq = try await store.firstSeq(since: time) else {
+                throw StoreError(.misuse, "nothing was read since \(time.rfc3339); outputs are only ever set back")
+            }
+            return seq
+        }
     }
 
     package func journal() async throws(OutputControlError) -> JournalDetailReport {

@@ -16,8 +16,13 @@ package protocol Upstream: Sendable {
     func fitting(_ batch: Batch, bytes: Int) async -> Int
     /// The bytes of the batch's records before compression, as `fitting` counts them.
     func size(of batch: Batch) async -> Int
-    /// Someone set the output back: what was taken before comes again, and is to be taken again.
-    func rewind() async
+    /// Someone sets the output back: what was taken before comes again, and is to be taken again. Until the rewind is ended nothing is
+    /// taken, so that a kill at any moment leaves no memory of what comes again.
+    ///
+    /// - Returns: why that cannot be now, and then nothing has begun; nil when it can.
+    func beginRewind() async -> String?
+    /// One that was begun is written down, or is not to be after all.
+    func endRewind() async
     func close() async
 }
 
@@ -25,7 +30,8 @@ extension Upstream {
     /// For an upstream that has no use for bytes.
     package func size(of batch: Batch) async -> Int { 0 }
     /// For one that remembers nothing of what it took.
-    package func rewind() async {}
+    package func beginRewind() async -> String? { nil }
+    package func endRewind() async {}
 }
 
 /// What one request carries: a contiguous range of the journal. The same range has the same id, whenever it is sent.
@@ -102,6 +108,15 @@ package enum Settlement: Hashable, Sendable {
     case unauthorized(reason: String)
     /// Network, 408, 429, 5xx, or an answer that cannot be understood: try again.
     case unavailable(reason: String, retryAfter: Duration?)
+
+    /// What was said of content that is not taken; nil when all of it was, or nothing is known of it.
+    var refusal: String? {
+        switch self {
+        case .accepted(let rejected): rejected.first?.reason
+        case .refused(let reason), .tooLarge(let reason): reason
+        case .unauthorized, .unavailable: nil
+        }
+    }
 }
 
 package struct RejectedRecord: Hashable, Sendable {

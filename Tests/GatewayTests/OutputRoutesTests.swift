@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Gateway
+import Glibc
 import Host
 import Logging
 import Metering
@@ -9,7 +10,7 @@ import Testing
 import Uplink
 
 /// The routes by which people look after outputs, on a real store and a real delivery.
-@Suite(.timeLimit(.minutes(2))) struct OutputRoutesTests {
+@Suite(.timeLimit(.minutes(10))) struct OutputRoutesTests {
     /// A receiver that refuses some records until it is mended.
     private final class Receiver: Upstream {
         private let refused: Lock<Set<Int64>>
@@ -130,6 +131,35 @@ import Uplink
         }
     }
 
+    @Test func aDeadLetterThatIsNotThereIsNeitherReplayedNorDropped() async throws {
+        try await withBench { bench in
+            for action in ["replay", "drop"] {
+                let none = try await bench.call("POST", "/v1/dead-letters/\(action)?output=park&seq=5&seq=6")
+                #expect(none.status == 404 && none.body.contains("unknown_dead_letter"), "\(none)")
+                #expect(none.body.contains("park has no dead letters 5, 6 (meterctl dead-letters list park lists them)"), "\(none)")
+            }
+            let some = try await bench.call("POST", "/v1/dead-letters/drop?output=park&seq=5&seq=7")
+            #expect(some.body == "{\"output\":\"park\",\"dead_letters\":1}\n")
+            // All of none is none.
+            _ = try await bench.store.dropDeadLetters(output: "park", seqs: nil)
+            for action in ["replay", "drop"] {
+                let all = try await bench.call("POST", "/v1/dead-letters/\(action)?output=park&all=true")
+                #expect(all.body == "{\"output\":\"park\",\"dead_letters\":0}\n")
+            }
+        }
+    }
+
+    /// A letter that waits to be handed on again is there, though nothing is left to do.
+    @Test func aSecondReplayOfALetterOnItsWayIsNoError() async throws {
+        try await withBench { bench in
+            _ = try await bench.store.setPaused(true, output: "park")
+            for count in [1, 0] {
+                let replay = try await bench.call("POST", "/v1/dead-letters/replay?output=park&seq=3")
+                #expect(replay.body == "{\"output\":\"park\",\"dead_letters\":\(count)}\n")
+            }
+        }
+    }
+
     @Test func aPausedOutputSendsNothingUntilItIsResumed() async throws {
         try await withBench { bench in
             let pause = try await bench.call("POST", "/v1/outputs/pause?output=park")
@@ -179,6 +209,24 @@ import Uplink
             }
         }
         #expect(seqs == [Array(1...10), [9, 10, 11]])
+    }
+
+    /// The cursor stays when the growing file cannot be finished; what is refused by the store leaves the output going on.
+    @Test func aRewindThatCannotBeLeavesTheOutputGoingOn() async throws {
+        let folder = try TemporaryFolder.make("stays")
+        defer { TemporaryFolder.remove(folder) }
+        let files = FileUpstream(FileUpstream.Settings(directory: folder, name: "park", format: .jsonl))
+        try await withBench(upstream: files) { bench in
+            #expect(rename(folder, folder + "-gone") == 0)
+            let refused = try await bench.call("POST", "/v1/outputs/rewind?output=park&seq=9")
+            #expect(refused.status == 503 && refused.body.contains("output park stays where it is: "), "\(refused)")
+            #expect(await bench.store.outputStates().first?.cursor == 10)
+            #expect(rename(folder + "-gone", folder) == 0)
+            #expect(try await bench.call("POST", "/v1/outputs/rewind?output=park&seq=99").status == 409)
+            let poll = try await bench.store.read(first: 1, last: 1, limit: 1)[0].poll
+            _ = try await bench.store.commit([CountedPoll(poll: poll, readings: 1)])
+            try await bench.wait { $0.cursor == 11 }
+        }
     }
 
     @Test func theJournalIsShownAndExported() async throws {

@@ -23,7 +23,10 @@ import Testing
                 sent.append(part)
                 action = plan.handle(.answered(rule(part)), now: now, chance: 0)
             case .settle(let part, let verdict):
-                if case .deadLetter = verdict { dead += Array(part) }
+                switch verdict {
+                case .accepted(let rejected): dead += rejected.map { Int($0.seq) }
+                case .deadLetter: dead += Array(part)
+                }
                 action = plan.handle(.settled, now: now, chance: 0)
             case .wait(let until):
                 now = until
@@ -125,6 +128,34 @@ import Testing
         #expect(result.dead == Array(0..<30))
         // Ten at once, then one dead letter every five minutes.
         #expect(result.now == start + .seconds(21 * 300))
+    }
+
+    /// So it is when it says so record by record, under a 2xx.
+    @Test func aReceiverThatPolitelyRejectsEverythingCannotBurnTheBacklog() {
+        func all(_ part: Range<Int>) -> [RejectedRecord] { part.map { RejectedRecord(seq: Int64($0), reason: "no") } }
+        let result = run(400) { .accepted(rejected: all($0)) }
+        #expect(result.dead == Array(0..<400))
+        #expect(result.now == start + .seconds(391 * 300))
+        let mended = run(400) { .accepted(rejected: $0.lowerBound < 11 ? all($0) : []) }
+        #expect(mended.dead == Array(0..<11) && mended.now == start + .seconds(2 * 300))
+    }
+
+    /// At the end of a slice, too, a reload is followed by a request at once.
+    @Test func aBlockedOutputTriesTheNextSliceAfterOneWait() {
+        var plan = DeliveryPlan()
+        var action = plan.handle(.loaded(records: DeliveryPlan.refusalRun), now: start, chance: 0)
+        while action != .wait(until: start + DeliveryPlan.pause) {
+            switch action {
+            case .send: action = plan.handle(.answered(.refused(reason: "400")), now: start, chance: 0)
+            case .settle: action = plan.handle(.settled, now: start, chance: 0)
+            case .load, .wait:
+                Issue.record("unexpected \(action)")
+                return
+            }
+        }
+        #expect(plan.state == .blocked(until: start + DeliveryPlan.pause))
+        #expect(plan.handle(.due, now: start, chance: 0) == .load)
+        #expect(plan.handle(.loaded(records: 3), now: start, chance: 0) == .send(0..<3))
     }
 
     @Test func aRunOfRefusalsEndsWithTheFirstRecordTaken() {

@@ -16,13 +16,17 @@ import Testing
         FileUpstream(FileUpstream.Settings(directory: folder, name: "disk", format: format, rotateSize: rotateSize, keepFiles: keep))
     }
 
-    private func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: folder).sorted() }
+    private func names() throws -> [String] { try FileUpstreamTests.names(in: folder) }
+    private static func names(in folder: String) throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: folder).sorted() }
     private func text(_ name: String) -> String { TextFile.content(folder + "/" + name) }
 
     /// The seqs of all records in all files, in the order of files and lines; CSV gives one for each reading.
-    private func seqs(_ format: FileUpstream.Settings.Format) throws -> [Int64] {
-        try names().sorted { ($0.hasSuffix(".part") ? 1 : 0, $0) < ($1.hasSuffix(".part") ? 1 : 0, $1) }.flatMap { name -> [Int64] in
-            let lines = text(name).split(separator: "\n")
+    private func seqs(_ format: FileUpstream.Settings.Format) throws -> [Int64] { try FileUpstreamTests.seqs(format, in: folder) }
+
+    private static func seqs(_ format: FileUpstream.Settings.Format, in folder: String) throws -> [Int64] {
+        let names = try names(in: folder).sorted { ($0.hasSuffix(".part") ? 1 : 0, $0) < ($1.hasSuffix(".part") ? 1 : 0, $1) }
+        return names.flatMap { name -> [Int64] in
+            let lines = TextFile.content("\(folder)/\(name)").split(separator: "\n")
             switch format {
             case .csv: return lines.dropFirst().compactMap { Int64($0.split(separator: ",", omittingEmptySubsequences: false)[11]) }
             case .jsonl:
@@ -111,19 +115,27 @@ import Testing
         let first: any Upstream = upstream(format)
         #expect(await first.size(of: Plant.batch(1...6)) > 100)
         _ = await first.send(Plant.batch(1...6))
-        await first.rewind()
+        #expect(await first.beginRewind() == nil)
+        await first.endRewind()
         let name = "disk-2026-11-23-1-6-2f6e"
         #expect(try names() == ["\(name).\(format.rawValue)"])
         let before = text("\(name).\(format.rawValue)")
         for range in [3...4, 3...6] as [ClosedRange<Int64>] { _ = await first.send(Plant.batch(range)) }
-        // Also what was written between the two calls around the store's rewind, and after a restart.
-        await first.rewind()
-        await first.close()
+        // Whatever is sent while the store sets the cursor back would be taken for what comes again: after a kill, too. Two may set it back.
+        #expect(await first.beginRewind() == nil)
+        #expect(await first.beginRewind() == nil)
+        let refused = Settlement.unavailable(reason: "the output is being set back", retryAfter: nil)
+        #expect(await first.send(Plant.batch(7...7)) == refused)
+        await first.endRewind()
+        #expect(await first.send(Plant.batch(7...7)) == refused)
+        #expect(text("disk.\(format.rawValue).part").isEmpty)
+        // Killed here: neither knows of the other's rewind.
         let second: any Upstream = upstream(format)
         _ = await second.send(Plant.batch(7...8))
-        await second.rewind()
+        #expect(await second.beginRewind() == nil)
+        await second.endRewind()
         _ = await second.send(Plant.batch(1...6))
-        await second.rewind()
+        #expect(await second.beginRewind() == nil)
         #expect(
             try names()
                 == [
@@ -133,8 +145,21 @@ import Testing
         // The copies are finished files like any other.
         let keeping: any Upstream = upstream(format, keep: 1)
         _ = await keeping.send(Plant.batch(9...9))
-        await keeping.rewind()
+        #expect(await keeping.beginRewind() == nil)
         #expect(try names() == ["disk-2026-11-23-9-9-2f6e.\(format.rawValue)"])
+    }
+
+    @Test func aRewindThatTheDiskDoesNotAllowIsRefused() async throws {
+        let output = upstream(.jsonl)
+        _ = await output.send(Plant.batch(1...3))
+        let moved = folder + "-moved"
+        defer { TemporaryFolder.remove(moved) }
+        #expect(rename(folder, moved) == 0)
+        #expect(try #require(await output.beginRewind()).contains("\(folder)"))
+        #expect(rename(moved, folder) == 0)
+        // Nothing was begun.
+        #expect(await output.send(Plant.batch(4...4)) == .accepted(rejected: []))
+        #expect(try seqs(.jsonl) == [1, 2, 3, 4])
     }
 
     /// Their seqs are lower than what the file holds; and what it holds is remembered all the same.
@@ -152,6 +177,15 @@ import Testing
         let seqs = try seqs(format)
         let expected: [Int64] = [5, 6, 7, 8, 9, 2, 3, 10, 2, 3, 11]
         #expect(seqs == (format == .csv ? expected.flatMap { [$0, $0] } : expected))
+    }
+
+    /// After a rewind they may come before those of lower seqs.
+    @Test func aReplayHidesNothingThatIsStillToCome() async throws {
+        let output = upstream(.jsonl)
+        var letters = Plant.batch(7...8)
+        letters.isReplay = true
+        for batch in [letters, Plant.batch(1...4), Plant.batch(3...9)] { _ = await output.send(batch) }
+        #expect(try seqs(.jsonl) == [7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     }
 
     @Test func fullFilesAreRenamedAndTheOldestGo() async throws {
@@ -174,6 +208,62 @@ import Testing
         _ = await upstream(.csv).send(batch)
         #expect(try names() == ["disk-2026-11-23-1-2-2f6e.csv", "disk.csv.part"])
         #expect(text("disk.csv.part").hasPrefix("time,gateway"))
+    }
+
+    /// The first day's file is finished before the second fails, and the batch comes again for as long as that lasts.
+    @Test(arguments: [false, true]) func aBatchThatFailsInItsSecondDayIsNotWrittenAgain(isReplay: Bool) async throws {
+        await #expect(processExitsWith: .success) { [isReplay = isReplay as Bool] in
+            signal(SIGXFSZ, SIG_IGN)
+            let folder = try ScratchFolder("two-days")
+            let output = FileUpstream(FileUpstream.Settings(directory: folder.path, name: "disk", format: .jsonl, keepFiles: 2))
+            #expect(await output.send(Plant.batch(1...2)) == .accepted(rejected: []))
+            var batch = Plant.batch(3...24)
+            batch.isReplay = isReplay
+            for index in batch.records.indices {
+                batch.records[index].time = batch.records[index].time.advanced(by: .seconds(index == 0 ? 86_400 : 2 * 86_400))
+            }
+            // The second day is too much for a file.
+            let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+            var limit = rlimit()
+            #expect(getrlimit(resource, &limit) == 0)
+            let unlimited = limit
+            limit.rlim_cur = 2000
+            #expect(setrlimit(resource, &limit) == 0)
+            for _ in 1...4 {
+                guard case .tooLarge(let reason) = await output.send(batch) else {
+                    Issue.record("the second day was written")
+                    return
+                }
+                #expect(reason.contains("File too large"))
+            }
+            limit = unlimited
+            #expect(setrlimit(resource, &limit) == 0)
+            #expect(await output.send(batch) == .accepted(rejected: []))
+            let names = try FileUpstreamTests.names(in: folder.path)
+            #expect(try FileUpstreamTests.seqs(.jsonl, in: folder.path) == Array(1...24), "\(names)")
+        }
+    }
+
+    /// What comes again is old by the days and seqs in its name, and new as a file; nor does a clock that was set back make it old.
+    @Test func theFilesThatWereFinishedFirstGoFirst() async throws {
+        let output = upstream(.jsonl, keep: 2)
+        func finish(_ range: ClosedRange<Int64>) async {
+            #expect(await output.send(Plant.batch(range)) == .accepted(rejected: []))
+            #expect(await output.beginRewind() == nil)
+            await output.endRewind()
+        }
+        func file(_ seqs: String) -> String { "disk-2026-11-23-\(seqs)-2f6e.jsonl" }
+        for range in [4...6, 7...9, 1...3] as [ClosedRange<Int64>] { await finish(range) }
+        #expect(try names() == [file("1-3"), file("7-9")])
+        var status = stat()
+        #expect(lstat("\(folder)/\(file("1-3"))", &status) == 0)
+        status.st_mtim.tv_sec += 86_400
+        status.st_mtim.tv_nsec = 999_999_999
+        #expect(utimensat(AT_FDCWD, "\(folder)/\(file("1-3"))", [status.st_mtim, status.st_mtim], 0) == 0)
+        await finish(2...3)
+        #expect(try names() == [file("1-3"), file("2-3")])
+        await finish(1...1)
+        #expect(try names() == [file("1-1"), file("2-3")])
     }
 
     @Test func aDirectoryThatIsNotThereOrNotOursPauses() async throws {

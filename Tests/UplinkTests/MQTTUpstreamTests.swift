@@ -46,7 +46,9 @@ struct Broker {
 
     /// Topics and payloads heard so far, with `1` in front of what the broker had kept.
     var heard: [String] {
-        (listener?.output ?? "").split(separator: "\n").map(String.init).filter { $0.hasPrefix("0 ") || $0.hasPrefix("1 ") }
+        // The last line may not be whole yet.
+        (listener?.output ?? "").split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
+            .filter { $0.hasPrefix("0 ") || $0.hasPrefix("1 ") }
     }
 
     func hear(_ count: Int, _ fits: (String) -> Bool) async throws -> [String] {
@@ -154,6 +156,32 @@ struct MQTTUpstreamTests {
                 #expect(await sending.value == .unavailable(reason: "stopped before an answer came", retryAfter: nil))
             }
         }
+    }
+
+    /// What the broker acknowledged before the rest went wrong is not sent with that rest; who sets the output back gets it again.
+    @Test func whatIsRewoundIsSentAgainThoughItWasAcknowledged() async throws {
+        let isBroken = Lock(true)
+        let rule: @Sendable ([UInt8]) -> WireBroker.Answer = { payload in
+            isBroken.withLock { $0 } && String(decoding: payload, as: UTF8.self).contains(#""seq":4"#) ? .hangUp : .take
+        }
+        let payloads = try await WireBroker.serve(rule) { broker in
+            var settings = MQTTSettings(host: "127.0.0.1", port: broker.port, clientID: "meterd-test", timeout: .seconds(60))
+            settings.availability = nil
+            try await withMQTT(settings) { upstream in
+                guard case .unavailable = await upstream.send(Plant.batch(1...6)) else {
+                    Issue.record("the broker hung up")
+                    return
+                }
+                isBroken.withLock { $0 = false }
+                #expect(await upstream.beginRewind() == nil)
+                await upstream.endRewind()
+                #expect(await upstream.send(Plant.batch(1...6)) == .accepted(rejected: []))
+            }
+            return broker.payloads
+        }
+        let texts = payloads.map { String(decoding: $0, as: UTF8.self) }
+        #expect(texts.count > 6)
+        for (text, seq) in zip(texts.suffix(6), 1...) { #expect(text.contains("\"seq\":\(seq)"), "\(texts)") }
     }
 
     @Test(arguments: MQTTSettings.Version.allCases)

@@ -112,8 +112,9 @@ struct Refusal: Error {
         case .unknownOutput(let name, let known):
             let hint = Spelling.hint(name, among: known)
             self.init(404, "unknown_output", "no output is called \"\(name)\"\(hint) (meterctl outputs lists them)")
-        case .unknownLetter(let output, let seq):
-            self.init(404, "unknown_dead_letter", "\(output) has no dead letter \(seq) (meterctl dead-letters list \(output) lists them)")
+        case .unknownLetters(let output, let seqs):
+            let names = "\(seqs.count == 1 ? "letter" : "letters") \(seqs.map(String.init).joined(separator: ", "))"
+            self.init(404, "unknown_dead_letter", "\(output) has no dead \(names) (meterctl dead-letters list \(output) lists them)")
         case .unknownDevice(let name, let known):
             self.init(404, "unknown_device", OutputControlError.unknownDeviceText(name, known: known))
         case .refused(let text): self.init(409, "refused", text)

@@ -8,9 +8,9 @@ package protocol OutputControl: Sendable {
     func deadLetters(output: String, from seq: Int64, limit: Int) async throws(OutputControlError) -> DeadLettersReport
     /// The dead letter with this seq, with its record as the output would send it.
     func deadLetter(output: String, seq: Int64) async throws(OutputControlError) -> DeadLetterReport
-    /// Returns how many will be handed on again. Nil seqs are all.
+    /// Returns how many will be handed on again. Nil seqs are all; of named ones one at least must be there.
     func replay(output: String, seqs: [Int64]?) async throws(OutputControlError) -> Int
-    /// Returns how many are gone.
+    /// Returns how many are gone; the seqs as above.
     func drop(output: String, seqs: [Int64]?) async throws(OutputControlError) -> Int
     func setPaused(_ isPaused: Bool, output: String) async throws(OutputControlError)
     /// Returns the seq of the poll that is handed on next.
@@ -32,8 +32,8 @@ package enum RewindPlace: Hashable, Sendable {
 package enum OutputControlError: Error, Hashable, Sendable {
     /// No output has this name; `known` are the names that exist.
     case unknownOutput(String, known: [String])
-    /// No dead letter of the output has this seq.
-    case unknownLetter(String, Int64)
+    /// No dead letter of the output has one of these seqs.
+    case unknownLetters(String, [Int64])
     /// No poll of a device of this name was ever kept; `known` are those of which some were.
     case unknownDevice(String, known: [String])
     /// It must not be done; the text says why and what to do.

@@ -74,7 +74,7 @@ package struct DeliveryPlan: Sendable {
         switch (state, event) {
         case (.idle, .loaded(let records)):
             if records > 0 { parts = [0..<records] }
-            return next(now)
+            return send()
         case (.sending(let part), .narrowed(let records)):
             return cut(part, after: records)
         case (.sending(let part), .answered(let settlement)):
@@ -93,8 +93,13 @@ package struct DeliveryPlan: Sendable {
         switch settlement {
         case .accepted(let rejected):
             attempts = 0
-            // A receiver that takes none of the records has taken none, however politely it says so.
-            refused = rejected.count < part.count ? 0 : refused + part.count
+            if rejected.count < part.count {
+                refused = 0
+            } else {
+                // A receiver that takes none of the records has taken none, however politely it says so.
+                if part.count > 1, refused + part.count >= DeliveryPlan.refusalRun { return cut(part, after: (part.count + 1) / 2) }
+                refused += part.count
+            }
             state = .settling(part)
             return .settle(part, .accepted(rejected: rejected))
         case .refused(let reason), .tooLarge(let reason):

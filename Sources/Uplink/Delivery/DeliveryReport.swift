@@ -89,8 +89,19 @@ final class DeliveryReport: Sendable {
         state.withLock { if $0.fault == nil { $0.status.state = .idle } }
     }
 
+    /// What came of a request, and what the plan makes of it.
+    func note(_ settlement: Settlement, nextAttempt action: DeliveryPlan.Action) {
+        let next: Uptime? = if case .wait(let until) = action { until } else { nil }
+        switch settlement {
+        case .accepted: answered()
+        case .refused(let reason), .tooLarge(let reason): answered(refusal: reason)
+        case .unauthorized(let reason): fault(.unauthorized, reason, nextAttempt: next)
+        case .unavailable(let reason, _): fault(.unavailable, reason, nextAttempt: next)
+        }
+    }
+
     /// The receiver answered for itself: it is there and lets us in.
-    func answered(refusal: String? = nil) {
+    private func answered(refusal: String? = nil) {
         let wall = time.wall()
         state.withLock {
             if let refusal {

@@ -35,8 +35,8 @@ package actor DeliveryService {
     private let chance: @Sendable () -> Double
     private let bell = Bell()
     private let report: DeliveryReport
-    /// The cursor was set back: what is in hand is no longer what comes next.
-    private let isRewound = Lock(false)
+    /// So often was the cursor set back since the loop last looked: what is in hand is no longer what comes next.
+    private let rewinds = Lock(0)
 
     private var plan = DeliveryPlan()
     private var gate: PaceGate
@@ -52,6 +52,8 @@ package actor DeliveryService {
     /// Polls of the slice of which the filter leaves nothing.
     private var filtered = 0
     private var fate = Fate()
+    /// What the receiver said when it last refused something.
+    private var refusal = ""
     /// Failures of the store in a row.
     private var storeFailures = 0
 
@@ -86,12 +88,20 @@ package actor DeliveryService {
         bell.ring()
     }
 
-    /// The output's cursor is about to be set back in the store. Called before that too, so that a kill in between costs nothing.
-    package func prepareRewind() async { await upstream.rewind() }
+    /// The output's cursor is about to be set back in the store; `rewound` or `abandonRewind` says what became of that.
+    ///
+    /// - Returns: why the upstream does not allow it now, and then nothing has begun; nil when it does.
+    package nonisolated func beginRewind() async -> String? { await upstream.beginRewind() }
 
     /// The output's cursor was set back in the store.
     package nonisolated func rewound() {
-        isRewound.withLock { $0 = true }
+        rewinds.withLock { $0 += 1 }
+        bell.ring()
+    }
+
+    /// The output's cursor stays where it is.
+    package nonisolated func abandonRewind() async {
+        await upstream.endRewind()
         bell.ring()
     }
 
@@ -103,8 +113,9 @@ package actor DeliveryService {
                 // What the receiver took is written down, so that it need not be sent twice.
                 guard case .settle = action else { break }
             }
-            if wasRewound() {
-                await upstream.rewind()
+            let rewinds = takeRewinds()
+            if rewinds > 0 {
+                for _ in 0..<rewinds { await upstream.endRewind() }
                 action = startAnew()
             }
             do {
@@ -112,17 +123,17 @@ package actor DeliveryService {
                 storeFailures = 0
             } catch {
                 if Task.isCancelled { break }
-                if isRewound.withLock({ $0 }) { continue }
+                if self.rewinds.withLock({ $0 }) > 0 { continue }
                 await storeFailed(error)
             }
         }
         await upstream.close()
     }
 
-    private func wasRewound() -> Bool {
-        isRewound.withLock { isRewound in
-            defer { isRewound = false }
-            return isRewound
+    private func takeRewinds() -> Int {
+        rewinds.withLock { rewinds in
+            defer { rewinds = 0 }
+            return rewinds
         }
     }
 
@@ -161,7 +172,7 @@ package actor DeliveryService {
     private func advance(_ event: DeliveryPlan.Event) -> DeliveryPlan.Action {
         let action = plan.handle(event, now: time.uptime(), chance: chance())
         if case .blocked(let until) = plan.state {
-            report.fault(.blocked, "the receiver refuses every record: \(report.status.lastError ?? "")", nextAttempt: until)
+            report.fault(.blocked, "the receiver refuses every record: \(refusal)", nextAttempt: until)
         }
         return action
     }
@@ -281,8 +292,9 @@ package actor DeliveryService {
         report.sending(bound: settings.requestTimeout + settings.stopGrace + DeliveryService.slack)
         let settlement = await answer(to: batch)
         if Task.isCancelled, case .unavailable = settlement { return .load }
+        refusal = settlement.refusal ?? refusal
         let action = advance(.answered(settlement))
-        note(settlement, nextAttempt: action)
+        report.note(settlement, nextAttempt: action)
         return action
     }
 
@@ -309,16 +321,6 @@ package actor DeliveryService {
                 try? await time.sleep(until: time.uptime() + grace)
                 request.cancel()
             }
-        }
-    }
-
-    private func note(_ settlement: Settlement, nextAttempt action: DeliveryPlan.Action) {
-        let next: Uptime? = if case .wait(let until) = action { until } else { nil }
-        switch settlement {
-        case .accepted: report.answered()
-        case .refused(let reason), .tooLarge(let reason): report.answered(refusal: reason)
-        case .unauthorized(let reason): report.fault(.unauthorized, reason, nextAttempt: next)
-        case .unavailable(let reason, _): report.fault(.unavailable, reason, nextAttempt: next)
         }
     }
 

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Glibc
 import Host
 import Metering
@@ -41,8 +40,10 @@ package actor FileUpstream: Upstream {
     private let thread: ThreadExecutor
     private var format: any FileFormat
     private var part: Part?
-    /// The growing file is to be finished before anything else is written: what is in it comes again.
-    private var isRewound = false
+    /// The latest record that stands in a file, the growing one or another, until a rewind asks for it again. Replays do not count.
+    private var written: FileMark?
+    /// Rewinds that have begun and not ended.
+    private var rewinds = 0
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -62,6 +63,7 @@ package actor FileUpstream: Upstream {
     package func size(of batch: Batch) -> Int { format.records(of: batch, limit: .max).bytes.count }
 
     package func send(_ batch: Batch) -> Settlement {
+        guard rewinds == 0 else { return .unavailable(reason: "the output is being set back", retryAfter: nil) }
         do throws(FileFault) {
             try write(batch)
             return .accepted(rejected: [])
@@ -75,23 +77,23 @@ package actor FileUpstream: Upstream {
 
     package func close() { part = nil }
 
-    /// What comes again is written to a new file. When the disk does not allow that now, the next batch tries it again.
-    package func rewind() async {
-        isRewound = true
-        do throws(FileFault) { try beginAnew() } catch { part = nil }
+    /// What comes again is written to a new file: the growing one is finished, whatever is in it.
+    package func beginRewind() async -> String? {
+        do throws(FileFault) {
+            if part == nil { part = try open() }
+            let (first, last) = (part?.first, part?.last)
+            part = nil
+            if let first, let last { try finish(first: first, last: last) }
+            written = nil
+        } catch {
+            part = nil
+            return "\(error)"
+        }
+        rewinds += 1
+        return nil
     }
 
-    private func beginAnew() throws(FileFault) {
-        guard isRewound else { return }
-        if part == nil { part = try open() }
-        if let first = part?.first, let last = part?.last {
-            part = nil
-            try finish(first: first, last: last)
-        } else {
-            part?.last = nil
-        }
-        isRewound = false
-    }
+    package func endRewind() async { rewinds -= 1 }
 
     /// No file may be so large, by the file system or a limit of the process. Which record is to blame, the cutting finds out; one that fits
     /// into a file of its own is written there.
@@ -113,15 +115,14 @@ package actor FileUpstream: Upstream {
 
     private var partPath: String { "\(settings.directory)/\(settings.name).\(settings.format.rawValue).part" }
 
-    /// Writes what is not there yet, day by day.
+    /// Writes what is not there yet, day by day. A replay is written as one, whatever its days: what of it is there nobody would know.
     private func write(_ batch: Batch) throws(FileFault) {
-        try beginAnew()
         if part == nil { part = try open() }
         var rest = batch.records[...]
-        if !batch.isReplay, let last = part?.last, last.journalID == batch.journalID { rest = rest.drop { $0.seq <= last.seq } }
+        if !batch.isReplay, let written, written.journalID == batch.journalID { rest = rest.drop { $0.seq <= written.seq } }
         while let first = rest.first {
             let day = FileDay(first.time)
-            let run = rest.prefix { FileDay($0.time) <= day }
+            let run = batch.isReplay ? rest : rest.prefix { FileDay($0.time) <= day }
             var own = batch
             own.records = Array(run)
             try append(own, day: day)
@@ -148,71 +149,30 @@ package actor FileUpstream: Upstream {
         if part?.first == nil { part?.first = mark(first) }
         let before = part?.last
         part?.last = mark(last).later(than: before)
+        if !batch.isReplay { written = mark(last).later(than: written) }
     }
 
     // MARK: Opening and finishing
 
     private func open() throws(FileFault) -> Part {
         let path = partPath
-        let file = try GrowingFile(path: path)
-        var part = Part(file: file)
+        var part = Part(file: try GrowingFile(path: path))
         if part.file.length == 0 {
             try flushDirectory()
             return part
         }
-        let content = try part.file.content()
-        let whole = scan(content)
-        if holdsRecord(content, from: whole.end) {
+        let content = try part.file.content(format)
+        if let last = content.last { written = last.later(than: written) }
+        if content.isDamaged {
             // No power cut tears a file in the middle of what was flushed: it is put aside as it is, and a new one begun.
-            try putAside(last: whole.last)
-            part = Part(file: try GrowingFile(path: path), last: whole.last)
+            try putAside(last: content.last)
+            part = Part(file: try GrowingFile(path: path))
             try flushDirectory()
             return part
         }
-        if whole.end < content.count { try part.file.cut(to: whole.end) }
-        (part.first, part.last) = (whole.first, whole.last)
+        if content.end < part.file.length { try part.file.cut(to: content.end) }
+        (part.first, part.last) = (content.first, content.last)
         return part
-    }
-
-    /// Up to where a file holds whole records, one after the other.
-    func scan(_ content: [UInt8]) -> (end: Int, first: FileMark?, last: FileMark?) {
-        let header = format.header
-        guard content.starts(with: header) else { return (0, nil, nil) }
-        var result: (end: Int, first: FileMark?, last: FileMark?) = (header.count, nil, nil)
-        var start = header.count
-        var lines = 0
-        var current: FileMark?
-        while let stop = content[start...].firstIndex(of: UInt8(ascii: "\n")) {
-            guard !content[start..<stop].contains(0), let mark = format.mark(content[start..<stop]) else { break }
-            if mark == current {
-                lines += 1
-            } else {
-                guard current == nil else { break }  // the record before it is not whole
-                (current, lines) = (mark, 1)
-            }
-            start = stop + 1
-            if lines == mark.lines {
-                result = (start, result.first ?? mark, mark.later(than: result.last))
-                current = nil
-            }
-        }
-        return result
-    }
-
-    /// Whether a whole record stands anywhere behind `start`.
-    private func holdsRecord(_ content: [UInt8], from start: Int) -> Bool {
-        var current: (mark: FileMark, lines: Int)?
-        for line in content[start...].split(separator: UInt8(ascii: "\n")) {
-            guard let mark = format.mark(line), !line.contains(0) else {
-                current = nil
-                continue
-            }
-            let lines = current?.mark == mark ? (current?.lines ?? 0) + 1 : 1
-            // The very last line may lack its end.
-            if lines == mark.lines, line.endIndex < content.count { return true }
-            current = (mark, lines)
-        }
-        return false
     }
 
     private func putAside(last: FileMark?) throws(FileFault) {
@@ -230,9 +190,11 @@ package actor FileUpstream: Upstream {
             copy += 1
             path = "\(settings.directory)/\(name)-\(copy).\(settings.format.rawValue)"
         }
+        let older = FinishedFiles(settings)
+        older?.precede(partPath)
         guard rename(partPath, path) == 0 else { throw FileFault("renamed", partPath) }
         try flushDirectory()
-        removeOldest()
+        older?.makeRoom()
     }
 
     private func flushDirectory() throws(FileFault) {
@@ -240,28 +202,5 @@ package actor FileUpstream: Upstream {
         guard directory >= 0 else { throw FileFault("opened", settings.directory) }
         defer { Glibc.close(directory) }
         guard fsync(directory) == 0 else { throw FileFault("flushed", settings.directory) }
-    }
-
-    /// A file that cannot be removed stays: that is no reason to stop writing.
-    private func removeOldest() {
-        guard let keep = settings.keepFiles,
-            let names = try? FileManager.default.contentsOfDirectory(atPath: settings.directory)
-        else { return }
-        let own = names.compactMap { name in order(name).map { (name: name, order: $0) } }.sorted { $0.order < $1.order }
-        for file in own.dropLast(keep) { unlink("\(settings.directory)/\(file.name)") }
-    }
-
-    /// The day and the first seq in a finished file's name; nil for other files.
-    private func order(_ name: String) -> (String, Int64)? {
-        let (prefix, suffix) = (settings.name + "-", "." + settings.format.rawValue)
-        guard name.hasPrefix(prefix), name.hasSuffix(suffix) else { return nil }
-        let fields = name.dropFirst(prefix.count).dropLast(suffix.count).split(separator: "-")
-        // The seventh is the copy.
-        guard (6...7).contains(fields.count), fields[0].count == 4, fields[..<5].allSatisfy({ Int64($0) != nil }),
-            fields.dropFirst(6).allSatisfy({ Int64($0) != nil }), let seq = Int64(fields[3])
-        else {
-            return nil
-        }
-        return (fields[..<3].joined(separator: "-"), seq)
     }
 }

@@ -42,13 +42,13 @@ struct GrowingFile: ~Copyable {
         length = newLength
     }
 
-    /// The whole content.
-    func content() throws(FileFault) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: length)
+    /// What stands from `offset` on: so many bytes, or what there is up to the end.
+    func bytes(at offset: Int, limit: Int) throws(FileFault) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: max(0, min(limit, length - offset)))
         var count = 0
-        while count < length {
+        while count < bytes.count {
             let got = bytes.withUnsafeMutableBytes {
-                pread(descriptor, $0.baseAddress?.advanced(by: count), $0.count - count, off_t(count))
+                pread(descriptor, $0.baseAddress?.advanced(by: count), $0.count - count, off_t(offset + count))
             }
             if got < 0, errno == EINTR { continue }
             guard got > 0 else { throw FileFault("read", path, got == 0 ? EIO : errno) }

@@ -5,6 +5,7 @@ import Metering
 package actor MQTTUpstream: Upstream {
     /// How long saying `offline` may take at the end.
     static let farewell: Duration = .milliseconds(300)
+    private static let stopped = "stopped before an answer came"
 
     private let settings: MQTTSettings
     private let time: any TimeSource
@@ -41,9 +42,11 @@ package actor MQTTUpstream: Upstream {
                     group.cancelAll()
                     return settlement
                 }
-                abandon(.unavailable(Task.isCancelled ? "stopped before an answer came" : TransportFault.noAnswer(timeout)))
+                abandon(.unavailable(Task.isCancelled ? MQTTUpstream.stopped : TransportFault.noAnswer(timeout)))
+                // Where it had not begun there was nothing to abandon, and nobody is left to end it.
+                group.cancelAll()
             }
-            return .unavailable(reason: "stopped before an answer came", retryAfter: nil)
+            return .unavailable(reason: MQTTUpstream.stopped, retryAfter: nil)
         }
     }
 
@@ -88,9 +91,13 @@ package actor MQTTUpstream: Upstream {
         return new
     }
 
+    /// What was acknowledged before comes again.
+    package func endRewind() async { taken = Taken() }
+
     // MARK: A batch
 
     private func deliver(_ batch: Batch) async -> Settlement {
+        guard !Task.isCancelled else { return .unavailable(reason: MQTTUpstream.stopped, retryAfter: nil) }
         let session: MQTTSession
         do {
             session = try await ready(batch)
