@@ -11,12 +11,13 @@ import Testing
 /// An upstream over a client of its own, closed at the end.
 func withUpstream<Result: Sendable>(
     _ url: String, token: TokenFile? = nil, format: HTTPUpstream.Format = .json, credentials: HTTPUpstream.Credentials? = nil,
-    compression: HTTPUpstream.Compression = .gzip, timeout: Duration = .seconds(20), _ body: (HTTPUpstream) async throws -> Result
+    compression: HTTPUpstream.Compression = .gzip, headers: [HTTPUpstream.Header] = [], timeout: Duration = .seconds(20),
+    _ body: (HTTPUpstream) async throws -> Result
 ) async throws -> Result {
     let client = HTTPClient(configuration: HTTPUpstream.clientConfiguration)
     let settings = HTTPUpstream.Settings(
-        url: url, format: format, credentials: credentials ?? token.map { .token($0) }, compression: compression, timeout: timeout,
-        version: "1.2.3")
+        url: url, format: format, credentials: credentials ?? token.map { .token($0) }, compression: compression, headers: headers,
+        timeout: timeout, version: "1.2.3")
     do {
         let result = try await body(HTTPUpstream(settings, client: client, time: SystemTime()))
         try await client.shutdown()

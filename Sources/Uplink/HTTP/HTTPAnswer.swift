@@ -15,6 +15,8 @@ struct HTTPAnswer {
     var body: [UInt8]
     /// There was more than `bodyLimit`.
     var truncated: Bool
+    /// What the request carried, and no quotation may show.
+    var secrets = RequestSecrets()
 
     func settlement(of batch: Batch, now: Timestamp) -> Settlement {
         if let fault = connectionFault { return .unauthorized(reason: fault) }
@@ -74,7 +76,7 @@ struct HTTPAnswer {
             // The answer is about some other batch: it settles nothing of this one.
             guard known.contains(item.seq) else { return garbage("it rejects seq \(item.seq), which is not in the batch") }
             guard seen.insert(item.seq).inserted else { continue }
-            let reason = HTTPAnswer.quote(Array((item.reason ?? "").utf8)[...])
+            let reason = quote(Array((item.reason ?? "").utf8)[...])
             rejected.append(RejectedRecord(seq: item.seq, reason: reason.isEmpty ? "rejected without a reason" : reason))
         }
         return .accepted(rejected: rejected)
@@ -90,13 +92,14 @@ struct HTTPAnswer {
 
     /// `the receiver answered 422: energy fell`: the status, and what the receiver said.
     var words: String {
-        let text = HTTPAnswer.isWebPage(body.drop { $0 == 0x20 || (0x09...0x0D).contains($0) }) ? "" : HTTPAnswer.quote(body[...])
+        let text = HTTPAnswer.isWebPage(body.drop { $0 == 0x20 || (0x09...0x0D).contains($0) }) ? "" : quote(body[...])
         return text.isEmpty ? "the receiver answered \(status)" : "the receiver answered \(status): \(text)"
     }
 
-    /// One line of text: control characters become spaces, broken UTF-8 the replacement character, the rest is cut.
-    static func quote(_ bytes: ArraySlice<UInt8>) -> String {
-        let line = bytes.prefix(quoteLimit).map { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }
+    /// One line of text, and the only way by which words of an answer get into a reason: the request's secrets are taken out, control
+    /// characters become spaces, broken UTF-8 the replacement character, the rest is cut.
+    func quote(_ bytes: ArraySlice<UInt8>) -> String {
+        let line = secrets.masked(bytes, first: HTTPAnswer.quoteLimit).map { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }
         return line.split(separator: 0x20).map { String(decoding: $0, as: UTF8.self) }.joined(separator: " ")
     }
 

@@ -129,13 +129,14 @@ package actor HTTPUpstream: Upstream {
             }
             if settings.compression != .none { request.headers.add(name: "Content-Encoding", value: settings.compression.rawValue) }
             request.body = .bytes(ByteBuffer(bytes: body))
-            let answer: HTTPAnswer
+            var answer: HTTPAnswer
             do { answer = try await exchange(request, client) } catch {
                 let settlement = await unanswered(error)
                 guard TransportFault.isHangUp(error), hangUps.note(batch) else { return settlement }
                 return .tooLarge(reason: "the receiver hangs up each time this is sent, and answers what is asked in between")
             }
             hangUps.clear()
+            answer.secrets = RequestSecrets(fields: request.headers["Authorization"] + settings.headers.map(\.value), url: request.url)
             return dialect.settlement(of: answer, to: batch, now: time.wall())
         } catch {
             return .unauthorized(reason: error.reason)

@@ -7,8 +7,13 @@ package struct TokenFile: Hashable, Sendable {
     package static let sizeLimit = 16 * 1024
 
     package let path: String
+    /// What sentences call it: the path, unless that may be the secret itself, written in the place of its file.
+    package let name: String
 
-    package init(path: String) { self.path = path }
+    package init(path: String, name: String? = nil) {
+        self.path = path
+        self.name = name ?? path
+    }
 
     /// Why there is no token. The sentences never hold a byte of the file.
     package enum Failure: Error, Hashable, CustomStringConvertible {
@@ -34,7 +39,7 @@ package struct TokenFile: Hashable, Sendable {
     /// - Parameter spaces: true for passwords, which may hold spaces and any characters but control characters.
     package func read(spaces: Bool = false) throws(Failure) -> String {
         let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard file >= 0 else { throw .unreadable(path: path, errno: errno) }
+        guard file >= 0 else { throw .unreadable(path: name, errno: errno) }
         defer { close(file) }
         var bytes = [UInt8](repeating: 0, count: TokenFile.sizeLimit + 1)
         var count = 0
@@ -42,22 +47,22 @@ package struct TokenFile: Hashable, Sendable {
             let got = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress?.advanced(by: count), $0.count - count) }
             if got < 0 {
                 if errno == EINTR { continue }
-                throw .unreadable(path: path, errno: errno)
+                throw .unreadable(path: name, errno: errno)
             }
             if got == 0 { break }
             count += got
         }
-        guard count <= TokenFile.sizeLimit else { throw .tooLong(path: path) }
+        guard count <= TokenFile.sizeLimit else { throw .tooLong(path: name) }
         func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
         var token = bytes[..<count].drop(while: isSpace)
         while let last = token.last, isSpace(last) { token.removeLast() }
         if spaces {
             guard !token.isEmpty, token.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }), let text = String(validating: token, as: UTF8.self) else {
-                throw .unusablePassword(path: path)
+                throw .unusablePassword(path: name)
             }
             return text
         }
-        guard !token.isEmpty, token.allSatisfy({ (0x21...0x7E).contains($0) }) else { throw .unusable(path: path) }
+        guard !token.isEmpty, token.allSatisfy({ (0x21...0x7E).contains($0) }) else { throw .unusable(path: name) }
         return String(decoding: token, as: UTF8.self)
     }
 }

@@ -21,7 +21,7 @@ struct LineProtocolDialect: HTTPDialect {
 
     mutating func settlement(of answer: HTTPAnswer, to batch: Batch, now: Timestamp) -> Settlement {
         let plain = answer.settlement(of: batch, now: now)
-        guard [201, 400, 422, 500].contains(answer.status), let complaint = WriteComplaint(answer.body) else { return plain }
+        guard [201, 400, 422, 500].contains(answer.status), let complaint = WriteComplaint(answer) else { return plain }
         switch answer.status {
         case 201, 500:
             // 201 with a complaint, and 500 for a partial write, are ways some servers have to say 400.
@@ -42,15 +42,14 @@ struct LineProtocolDialect: HTTPDialect {
             let distinct = complaint.lines.filter { seen.insert($0.number).inserted }
             return distinct.map { RejectedRecord(seq: records[$0.number - 1].seq, reason: $0.reason) }.sorted { $0.seq < $1.seq }
         }
-        let text = HTTPAnswer.quote(Array(complaint.text.utf8)[...])
         let unparsed = unparsed(complaint.text, batch)
-        if !unparsed.isEmpty { return unparsed.map { RejectedRecord(seq: records[$0].seq, reason: text) } }
+        if !unparsed.isEmpty { return unparsed.map { RejectedRecord(seq: records[$0].seq, reason: complaint.reason) } }
         guard let dropped = complaint.dropped, dropped > 0, dropped <= records.count else { return nil }
-        if dropped == records.count { return records.map { RejectedRecord(seq: $0.seq, reason: text) } }
+        if dropped == records.count { return records.map { RejectedRecord(seq: $0.seq, reason: complaint.reason) } }
         // What is older than the server's retention are the oldest of the batch.
         if complaint.text.contains("beyond retention policy") {
             let oldest = records.sorted { ($0.time, $0.seq) < ($1.time, $1.seq) }.prefix(dropped).map(\.seq).sorted()
-            return oldest.map { RejectedRecord(seq: $0, reason: text) }
+            return oldest.map { RejectedRecord(seq: $0, reason: complaint.reason) }
         }
         return nil
     }
@@ -100,6 +99,8 @@ struct WriteComplaint {
     }
 
     var text: String
+    /// The same as it may be shown.
+    var reason: String
     /// The good lines are stored.
     var isPartial: Bool
     /// The lines that the answer names.
@@ -108,14 +109,15 @@ struct WriteComplaint {
     var dropped: Int?
 
     /// Nil when the answer is no complaint in one of these forms.
-    init?(_ body: [UInt8]) {
-        guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(body)), let text = answer.error ?? answer.message else {
+    init?(_ answer: HTTPAnswer) {
+        guard let said = try? JSONDecoder().decode(Answer.self, from: Data(answer.body)), let text = said.error ?? said.message else {
             return nil
         }
-        self.text = text
+        let reason = answer.quote(Array(text.utf8)[...])
+        (self.text, self.reason) = (text, reason)
         isPartial = text.contains("partial write")
-        lines = (answer.data?.list ?? []).compactMap { item in
-            item.number.map { Line(number: $0, reason: HTTPAnswer.quote(Array((item.reason ?? text).utf8)[...])) }
+        lines = (said.data?.list ?? []).compactMap { item in
+            item.number.map { Line(number: $0, reason: item.reason.map { answer.quote(Array($0.utf8)[...]) } ?? reason) }
         }
         if let mark = text.firstRange(of: "dropped=") { dropped = Int(text[mark.upperBound...].prefix { ("0"..."9").contains($0) }) }
     }
