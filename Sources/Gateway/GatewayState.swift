@@ -15,7 +15,7 @@ package final class GatewayState: GatewayView {
     /// The count of lost polls and when it last grew.
     private let losses = Lock<(polls: Int, grew: Uptime?)?>(nil)
     /// Why the last reload changed nothing; nil when it was applied.
-    private let reloadProblem = Lock<String?>(nil)
+    private let reloadProblem = Lock<ReloadProblem?>(nil)
     let listenerFaults = ListenerFaults()
     /// A loss is news for so long.
     static let lossNews: Duration = .seconds(3600)
@@ -27,7 +27,7 @@ package final class GatewayState: GatewayView {
         self.time = time
     }
 
-    func note(reloadProblem text: String?) { reloadProblem.withLock { $0 = text } }
+    func note(reloadProblem problem: ReloadProblem?) { reloadProblem.withLock { $0 = problem } }
 
     package func status() async -> StatusReport {
         let lineup = parts.lineup.withLock { $0 }

@@ -37,7 +37,7 @@ struct ProblemFacts {
     var deliveries: [DeliveryStatus]
     var outputStates: [OutputState]
     /// Why the last reload changed nothing; nil when it was applied.
-    var reloadProblem: String?
+    var reloadProblem: ReloadProblem?
     /// The last exchange of each configured device that had one.
     var exchanges: [DeviceExchange] = []
     /// Where the local API should be and is not, and why.
@@ -64,8 +64,13 @@ struct ProblemFacts {
 
     private var reloadProblems: [Problem] {
         guard let reloadProblem else { return [] }
-        // With this file the daemon would not start again.
-        return [problem(.needsSomeone, "reload_refused", "config", "\(reloadProblem); mend it and run meterctl reload")]
+        switch reloadProblem {
+        case .refused(let text):
+            // With this file the daemon would not start again.
+            return [problem(.needsSomeone, "reload_refused", "config", "\(text); mend it and run meterctl reload")]
+        case .needsRestart(let text):
+            return [problem(.heals, "restart_needed", "config", text)]
+        }
     }
 
     private var journalProblems: [Problem] {

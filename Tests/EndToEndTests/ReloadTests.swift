@@ -12,7 +12,7 @@ import Testing
 /// The config is changed again and again under the running daemon.
 extension EndToEndTests {
     @Suite(.serialized) struct ReloadTests {
-        @Test(.timeLimit(.minutes(4))) func fiftyReloadsLoseNothingDoubleNothingAndLeaveTheOthersAlone() async throws {
+        @Test(.timeLimit(.minutes(6))) func fiftyReloadsLoseNothingDoubleNothingAndLeaveTheOthersAlone() async throws {
             let works = try await Works()
             try works.write(.full)
             try await works.start()
@@ -53,7 +53,7 @@ extension EndToEndTests {
             try await works.finish()
         }
 
-        @Test(.timeLimit(.minutes(2))) func whatCannotChangeWhileItRunsIsRefusedWithASentence() async throws {
+        @Test(.timeLimit(.minutes(6))) func whatCannotChangeWhileItRunsIsRefusedWithASentence() async throws {
             let works = try await Works()
             let text = try works.write(.full)
             try await works.start()
@@ -62,9 +62,14 @@ extension EndToEndTests {
             #expect(run.exit == .code(65))
             #expect(run.errors.contains("gateway.data_directory: cannot change from \(works.folder)/data to \(works.folder)/elsewhere"))
             #expect(works.daemon?.errors.contains("config not reloaded; nothing changed") == true)
+            // The file is valid: nothing is broken, and nothing is to be mended.
+            let status = try await works.status()
+            let problem = try #require(status.problems.first { $0.code == "restart_needed" })
+            #expect(problem.text.contains("restart it (sudo systemctl restart meterd)") && !problem.text.contains("mend it"))
+            #expect(status.health != .failed && !status.problems.contains { $0.code == "reload_refused" })
             try TextFile.write(text, to: works.config)
             #expect(try await works.meterctl("reload").output.contains("buses    4 kept"))
-            #expect(try await works.status().problems.allSatisfy { $0.code != "reload_refused" })
+            #expect(try await works.status().problems.allSatisfy { $0.code != "restart_needed" })
             let daemon = try #require(works.daemon)
             daemon.signal(SIGTERM)
             #expect(await daemon.exit() == .code(0))
@@ -187,10 +192,10 @@ private final class Works {
 
     @discardableResult
     func wait(_ fits: (StatusReport) -> Bool) async throws -> StatusReport {
-        let end = ContinuousClock.now + .seconds(90)
+        let end = ContinuousClock.now + .seconds(150)
         while ContinuousClock.now < end {
-            let report = try await status()
-            if fits(report) { return report }
+            // On a busy machine the daemon may answer later than meterctl waits: then it is asked again, too.
+            if let report = try? await status(), fits(report) { return report }
             try await Task.sleep(for: .milliseconds(200))
         }
         throw ChildProcess.SpawnError(description: "the status did not come to fit: \(try await status())")

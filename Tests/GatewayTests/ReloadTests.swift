@@ -160,4 +160,16 @@ import Testing
         #expect(back.backlogPolls == 11)
         await store.close()
     }
+
+    @Test func eachOutputThatOneReloadAddsIsMadeReady() async throws {
+        let folder = try TemporaryFolder.make("added")
+        defer { TemporaryFolder.remove(folder) }
+        let store = try await Store.open(directory: folder, outputs: ["park"], time: SystemTime(), logger: quietLogger)
+        let outbox = PreparedOutbox(store: store)
+        for name in ["first", "second", "third"] {
+            #expect(try await outbox.offer(output: name, SliceRequest(records: 10, age: .zero)) == .empty)
+        }
+        #expect(await store.outputStates().map(\.name) == ["park", "first", "second", "third"])
+        await store.close()
+    }
 }

@@ -1,5 +1,13 @@
 import Fieldbus
 
+/// Why the last reload changed nothing, as text for the status.
+enum ReloadProblem: Hashable, Sendable {
+    /// The config is not valid, or cannot be applied now.
+    case refused(String)
+    /// It is valid, and a restart puts it in force.
+    case needsRestart(String)
+}
+
 /// What a new configuration means for the parts that run: which go on untouched, which end, which begin. Pure; it does none of it.
 ///
 /// A part that changed is stopped and started under its name. A bus is changed when its line or one of its devices is: they share one

@@ -66,10 +66,20 @@ actor Reloader: GatewayControl, Service {
         notifier.reloading()
         defer { notifier.ready() }
         let new: Configuration
-        do throws(Problems) { new = try load() } catch { return refuse(error.list.map(\.description)) }
+        do throws(Problems) { new = try load() } catch {
+            let problems = error.list.map(\.description)
+            let more = problems.count > 1 ? " (and \(problems.count - 1) more: meterctl config check)" : ""
+            return refuse(
+                problems, .refused("the config cannot be applied and the old one stays in force: \(problems.first ?? "")\(more)"))
+        }
         let old = parts.lineup.withLock { $0 }
         let plan = ReloadPlan(from: old.configuration, to: new)
-        guard plan.refusals.isEmpty else { return refuse(plan.refusals) }
+        guard plan.refusals.isEmpty else {
+            return refuse(
+                plan.refusals,
+                .needsRestart(
+                    "\(plan.refusals.joined(separator: "; ")); until then the old config stays in force, with all that was changed"))
+        }
         let known: Configuration
         let ids: [CatalogID]
         do throws(StoreError) {
@@ -77,7 +87,7 @@ actor Reloader: GatewayControl, Service {
             ids = known.ids(try await parts.store.adopt(known.entries))
         } catch {
             let text = "the journal cannot take the devices in: \(error); nothing changed, try again when that is mended"
-            state.note(reloadProblem: text)
+            state.note(reloadProblem: .refused(text))
             logger.error("config not reloaded; nothing changed", metadata: ["store.error": "\(error.code.rawValue)", "reason": "\(error)"])
             return .unavailable(text)
         }
@@ -121,9 +131,8 @@ actor Reloader: GatewayControl, Service {
         for name in plan.outputs.keep { lineup.delivery(name)?.reload() }
     }
 
-    private func refuse(_ problems: [String]) -> ReloadOutcome {
-        let more = problems.count > 1 ? " (and \(problems.count - 1) more: meterctl config check)" : ""
-        state.note(reloadProblem: "the config cannot be applied and the old one stays in force: \(problems.first ?? "")\(more)")
+    private func refuse(_ problems: [String], _ problem: ReloadProblem) -> ReloadOutcome {
+        state.note(reloadProblem: problem)
         logger.error("config not reloaded; nothing changed", metadata: ["problems": "\(problems.count)"])
         for problem in problems.prefix(Reloader.loggedProblems) { logger.error("config problem", metadata: ["problem": "\(problem)"]) }
         return .refused(problems)
