@@ -39,8 +39,7 @@ struct ConfigCheckCommand: AsyncParsableCommand {
             Standard.output.write(verdict.json + [UInt8(ascii: "\n")])
         } else if verdict.valid {
             let output = Standard.output
-            let budgets = BusForecast.table(verdict.budgets).lines(width: output.width, paint: Paint(coloured: output.coloured))
-            output.print([verdict.summary] + (verdict.budgets.isEmpty ? [] : [""] + budgets))
+            output.print(verdict.lines(width: output.width, paint: Paint(coloured: output.coloured)))
             if !verdict.warnings.isEmpty { Standard.error.print(verdict.warnings.map { "warning: \($0)" }) }
         } else {
             Standard.error.print(verdict.problems)

@@ -81,6 +81,8 @@ import Testing
         }
         let table = BusForecast.table(forecasts).lines(width: nil, paint: plain)
         #expect(table.count == 2 && table[1].hasPrefix("line-1       20 "), "\(table)")
+        let narrow = BusForecast.table(forecasts).lines(width: 40, paint: plain)
+        #expect(narrow.count == 3 && narrow[0].hasSuffix("BUSY") && narrow[1].hasSuffix(" %"), "\(narrow)")
         #expect(
             String(decoding: verdict.json, as: UTF8.self).contains(#""buses":[{"name":"line-1","devices":20,"predicted":{"utilization":"#))
     }

@@ -7,8 +7,8 @@ package struct IdentifyListing: Sendable {
     package var table: Table {
         Table(
             [
-                Table.Column("BUS"), Table.Column("UNIT", .right), Table.Column("DEVICE"), Table.Column("PROFILES THAT FIT", elastic: true),
-                Table.Column("SUNSPEC"),
+                .init("BUS", cut: .middle, matters: true), .init("UNIT", .right, matters: true), .init("DEVICE", cut: .middle),
+                .init("PROFILES THAT FIT", cut: .end, matters: true), .init("SUNSPEC", cut: .end),
             ],
             rows: findings.map { finding in
                 [

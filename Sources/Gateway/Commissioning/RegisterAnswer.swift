@@ -14,7 +14,10 @@ package struct RegisterAnswer: Sendable {
         var lines = reports.flatMap(RegisterAnswer.rawLines)
         guard !decodings.isEmpty else { return lines }
         let table = Table(
-            [Table.Column("ADDRESS", .right), Table.Column("TYPE"), Table.Column("ORDER"), Table.Column("VALUE", elastic: true)],
+            [
+                .init("ADDRESS", .right, matters: true), .init("TYPE", matters: true), .init("ORDER"),
+                .init("VALUE", cut: .end, matters: true),
+            ],
             rows: decodings.map { decoding in
                 [
                     Table.Cell(String(decoding.address)), Table.Cell(decoding.encoding.rawValue), Table.Cell(decoding.order.rawValue),

@@ -21,8 +21,8 @@ package struct BusForecast: Hashable, Sendable {
     package static func table(_ forecasts: [BusForecast]) -> Table {
         Table(
             [
-                .init("BUS"), .init("DEVICES", .right), .init("REQUESTS/S", .right), .init("BYTES/S", .right), .init("ROUND", .right),
-                .init("QUARTER HOUR", .right), .init("BUSY", .right),
+                .init("BUS", cut: .middle, matters: true), .init("DEVICES", .right), .init("REQUESTS/S", .right), .init("BYTES/S", .right),
+                .init("ROUND", .right), .init("QUARTER HOUR", .right), .init("BUSY", .right, matters: true),
             ],
             rows: forecasts.map { forecast in
                 let load = forecast.load

@@ -25,9 +25,9 @@ package struct BusListing: Sendable {
     private var table: Table {
         Table(
             [
-                .init("BUS"), .init("STATE"), .init("BUSY", .right), .init("EXPECTED", .right), .init("REQUESTS", .right),
-                .init("TIMEOUTS", .right), .init("ERRORS", .right), .init("RESPONSE", .right), .init("LATE", .right),
-                .init("SKIPPED", .right),
+                .init("BUS", cut: .middle, matters: true), .init("STATE", matters: true), .init("BUSY", .right),
+                .init("EXPECTED", .right), .init("REQUESTS", .right), .init("TIMEOUTS", .right), .init("ERRORS", .right),
+                .init("RESPONSE", .right), .init("LATE", .right), .init("SKIPPED", .right),
             ],
             rows: buses.map { bus in
                 [
@@ -43,8 +43,9 @@ package struct BusListing: Sendable {
     private static func devices(_ devices: [BusDetailReport.Device]) -> Table {
         Table(
             [
-                .init("DEVICE"), .init("UNIT", .right), .init("STATE"), .init("OK", .right), .init("FAILED", .right), .init("LATE", .right),
-                .init("SKIPPED", .right), .init("RESPONSE", .right), .init("TIMEOUT", .right),
+                .init("DEVICE", cut: .middle, matters: true), .init("UNIT", .right), .init("STATE", matters: true), .init("OK", .right),
+                .init("FAILED", .right), .init("LATE", .right), .init("SKIPPED", .right), .init("RESPONSE", .right),
+                .init("TIMEOUT", .right),
             ],
             rows: devices.map { device in
                 [

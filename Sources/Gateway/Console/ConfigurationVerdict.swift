@@ -30,6 +30,12 @@ package struct ConfigurationVerdict: Hashable, Sendable {
     /// A valid file may ask for more than its buses can carry: each period that cannot be met, and one that can.
     package var warnings: [String] { budgets.flatMap(\.warnings) }
 
+    /// The summary, and what each bus is asked to carry.
+    package func lines(width: Int?, paint: Paint) -> [String] {
+        let lines = Folding.fold(summary, indent: 2, width: width)
+        return budgets.isEmpty ? lines : lines + [""] + BusForecast.table(budgets).lines(width: width, paint: paint)
+    }
+
     /// `/etc/meterd/meterd.toml: valid; 2 buses, 30 devices, 1 output`
     package var summary: String {
         guard valid else { return "\(file): not valid; \(Humanize.count(problems.count, "problem"))" }

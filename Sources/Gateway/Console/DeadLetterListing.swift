@@ -13,8 +13,9 @@ package struct DeadLetterListing: Sendable {
     package var table: Table {
         Table(
             [
-                .init("SEQ", .right), .init("DEVICE"), .init("READ"), .init("REJECTED", .right), .init("AGAIN"),
-                .init("REASON", elastic: true),
+                .init("SEQ", .right, matters: true), .init("DEVICE", cut: .middle), .init("READ"), .init("REJECTED", .right),
+                .init("AGAIN"),
+                .init("REASON", cut: .end, matters: true),
             ],
             rows: letters.map { letter in
                 [
@@ -48,7 +49,8 @@ package struct JournalListing: Sendable {
         let sum = "\(Humanize.count(journal.lostPolls, "poll")), \(Humanize.count(journal.lostReadings, "reading"))"
         let table = Table(
             [
-                .init("CAUSE"), .init("SEQ"), .init("POLLS", .right), .init("READINGS", .right), .init("FROM"), .init("TO"),
+                .init("CAUSE", matters: true), .init("SEQ"), .init("POLLS", .right, matters: true), .init("READINGS", .right),
+                .init("FROM"), .init("TO"),
             ],
             rows: report.losses.map { loss in
                 let seqs = loss.firstSeq.map { first in "\(first) to \(loss.lastSeq ?? first)" } ?? "-"

@@ -48,7 +48,10 @@ package struct DeviceScreen: Sendable {
 
     private func requests(_ plan: DevicePlanReport) -> Table {
         Table(
-            [.init("CLASS"), .init("TABLE"), .init("ADDRESS", .right), .init("COUNT", .right), .init("POINTS", elastic: true)],
+            [
+                .init("CLASS", matters: true), .init("TABLE"), .init("ADDRESS", .right, matters: true), .init("COUNT", .right),
+                .init("POINTS", cut: .end, matters: true),
+            ],
             rows: plan.requests.map { request in
                 [
                     .init(request.pointClass), .init(request.table), .init(String(request.address)), .init(String(request.count)),
@@ -77,7 +80,10 @@ package struct DeviceScreen: Sendable {
 
     private var points: Table {
         Table(
-            [.init("QUANTITY"), .init("VALUE", .right), .init("UNIT"), .init("AGE", .right), .init("QUALITY", elastic: true)],
+            [
+                .init("QUANTITY", cut: .middle, matters: true), .init("VALUE", .right, cut: .end, matters: true), .init("UNIT"),
+                .init("AGE", .right), .init("QUALITY", cut: .end),
+            ],
             rows: report.points.map { point in
                 [
                     .init(point.quantity), .init(point.valueText), .init(point.unit), .init(Humanize.age(of: point.time, at: now)),

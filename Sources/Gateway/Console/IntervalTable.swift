@@ -51,8 +51,9 @@ package struct IntervalTable: Sendable {
         defer { rows = [] }
         return Table(
             [
-                .init("START"), .init("DEVICE"), .init("QUANTITY"), .init("USED", .right), .init("UNIT"), .init("COUNTER", .right),
-                .init("READ", .right), .init("QUALITY", elastic: true), .init("EVENTS"),
+                .init("START", matters: true), .init("DEVICE", cut: .middle), .init("QUANTITY", cut: .middle, matters: true),
+                .init("USED", .right, matters: true), .init("UNIT"), .init("COUNTER", .right),
+                .init("READ", .right), .init("QUALITY", cut: .end), .init("EVENTS", cut: .end),
             ], rows: rows)
     }
 }

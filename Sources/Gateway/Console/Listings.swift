@@ -13,8 +13,9 @@ package struct DeviceListing: Sendable {
     package var table: Table {
         Table(
             [
-                .init("DEVICE"), .init("STATE"), .init("BUS"), .init("UNIT", .right), .init("PROFILE", elastic: true),
-                .init("LAST POLL", .right), .init("OK", .right), .init("FAILED", .right), .init("SKIPPED", .right),
+                .init("DEVICE", cut: .middle, matters: true), .init("STATE", matters: true), .init("BUS", cut: .middle),
+                .init("UNIT", .right), .init("PROFILE", cut: .end), .init("LAST POLL", .right), .init("OK", .right),
+                .init("FAILED", .right), .init("SKIPPED", .right),
             ],
             rows: devices.map { device in
                 [
@@ -39,8 +40,9 @@ package struct OutputListing: Sendable {
     package var table: Table {
         Table(
             [
-                .init("OUTPUT"), .init("TYPE"), .init("STATE"), .init("BACKLOG", .right), .init("ACCEPTED", .right),
-                .init("REJECTED", .right), .init("DEAD", .right), .init("LAST SUCCESS", .right),
+                .init("OUTPUT", cut: .middle, matters: true), .init("TYPE"), .init("STATE", matters: true),
+                .init("BACKLOG", .right, matters: true), .init("ACCEPTED", .right), .init("REJECTED", .right), .init("DEAD", .right),
+                .init("LAST SUCCESS", .right),
             ],
             rows: outputs.map { output in
                 [
@@ -75,8 +77,8 @@ package struct ReadingListing: Sendable {
     package var table: Table {
         Table(
             [
-                .init("DEVICE"), .init("QUANTITY"), .init("VALUE", .right), .init("UNIT"), .init("AGE", .right),
-                .init("QUALITY", elastic: true),
+                .init("DEVICE", cut: .middle, matters: true), .init("QUANTITY", cut: .middle, matters: true),
+                .init("VALUE", .right, cut: .end, matters: true), .init("UNIT"), .init("AGE", .right), .init("QUALITY", cut: .end),
             ],
             rows: report.readings.flatMap { device in
                 device.points.map { point in

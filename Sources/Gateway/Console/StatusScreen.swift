@@ -117,7 +117,8 @@ package struct StatusScreen: Sendable {
     private var buses: Table {
         Table(
             [
-                .init("BUS"), .init("STATE"), .init("BUSY", .right), .init("REQUESTS", .right), .init("TIMEOUTS", .right),
+                .init("BUS", cut: .middle, matters: true), .init("STATE", matters: true), .init("BUSY", .right), .init("REQUESTS", .right),
+                .init("TIMEOUTS", .right),
                 .init("ERRORS", .right),
             ],
             rows: report.buses.map { bus in

@@ -1,3 +1,5 @@
+import Metering
+
 /// What a word means, for those whose terminal has colours. The word itself always says it too.
 package enum Tone: Hashable, Sendable { case plain, good, warning, bad, faint }
 
@@ -32,19 +34,32 @@ extension String {
     }
 }
 
-/// Aligned columns. When a terminal's width is given, the elastic column gives way first, then the line's end.
+/// Aligned columns. On a terminal that is too narrow for them texts give way first, then names; then columns are left out, from the right
+/// and those that matter last, and a line below says so.
 package struct Table: Sendable {
     package struct Column: Sendable {
         package enum Alignment: Sendable { case left, right }
+
+        /// How its texts are cut, down to `leastWidth` characters. A number never is: half of it would be another number.
+        package enum Cut: Sendable {
+            case never
+            /// `no answer wit…`, for what is read from its beginning.
+            case end
+            /// `press…-12`, for names, which often begin alike.
+            case middle
+        }
+
         package var title: String
         package var alignment: Alignment
-        /// May be cut, down to `elasticMinimum` characters, to make the table fit.
-        package var elastic: Bool
+        package var cut: Cut
+        /// Without it the row says little.
+        package var matters: Bool
 
-        package init(_ title: String, _ alignment: Alignment = .left, elastic: Bool = false) {
+        package init(_ title: String, _ alignment: Alignment = .left, cut: Cut = .never, matters: Bool = false) {
             self.title = title
             self.alignment = alignment
-            self.elastic = elastic
+            self.cut = cut
+            self.matters = matters
         }
     }
 
@@ -61,7 +76,7 @@ package struct Table: Sendable {
     }
 
     static let gap = "  "
-    static let elasticMinimum = 12
+    static let leastWidth = 10
 
     package var columns: [Column]
     package var rows: [[Cell]]
@@ -74,52 +89,64 @@ package struct Table: Sendable {
     /// The title line and one line a row, none ending in a blank.
     /// - Parameter width: columns of the terminal; nil for a file or pipe, where nothing is cut.
     package func lines(width: Int?, paint: Paint) -> [String] {
-        let widths = columnWidths(fitting: width)
+        let layout = layout(fitting: width)
         let titles = columns.map { Cell($0.title, .faint) }
-        return ([titles] + rows).map { line($0, widths, width: width, paint) }
+        let lines = ([titles] + rows).map { line($0, layout, paint) }
+        let missing = columns.count - layout.count
+        guard let width, missing > 0 else { return lines }
+        let note = missing == 1 ? "1 column does not fit" : "\(missing) columns do not fit"
+        return lines + [paint(Table.cut("\(note); --json has all", to: width, .end), .faint)]
     }
 
-    private func columnWidths(fitting limit: Int?) -> [Int] {
-        var widths = columns.indices.map { index in
-            rows.reduce(columns[index].title.count) { max($0, $1[index].text.count) }
+    /// The columns that are shown, and how wide each is.
+    private func layout(fitting limit: Int?) -> [(column: Int, width: Int)] {
+        var widths = columns.indices.map { column in
+            rows.reduce(columns[column].title.count) { max($0, $1[column].text.count) }
         }
-        guard let limit else { return widths }
-        let excess = widths.reduce(Table.gap.count * (widths.count - 1), +) - limit
-        if excess > 0, let elastic = columns.firstIndex(where: \.elastic) {
-            widths[elastic] = max(min(widths[elastic], Table.elasticMinimum), widths[elastic] - excess)
+        var shown = Array(columns.indices)
+        guard let limit else { return shown.map { ($0, widths[$0]) } }
+        func excess(_ widths: [Int]) -> Int { shown.reduce(Table.gap.count * (shown.count - 1) - limit) { $0 + widths[$1] } }
+        guard excess(widths) > 0 else { return shown.map { ($0, widths[$0]) } }
+        let least = columns.indices.map { leastWidth(of: $0, within: widths[$0]) }
+        while excess(least) > 0, shown.count > 1 {
+            shown.remove(at: shown.lastIndex { !columns[$0].matters } ?? shown.count - 1)
         }
-        return widths
-    }
-
-    private func line(_ cells: [Cell], _ widths: [Int], width: Int?, _ paint: Paint) -> String {
-        var line = ""
-        var used = 0
-        for (index, cell) in cells.enumerated() {
-            let text = Table.cut(cell.text, to: widths[index])
-            let padding = String(repeating: " ", count: widths[index] - text.count)
-            var before = index == 0 ? "" : Table.gap
-            if columns[index].alignment == .right { before += padding }
-            let isLast = index == cells.count - 1
-            let room = max(0, (width ?? .max) - used)
-            guard before.count + text.count <= room else {
-                // Half a number would be a wrong number, and so would one with the mark beside it.
-                let mark = room < 2 ? "" : " …"
-                let fitting = columns[index].alignment == .left && room > 2 ? Table.cut(before + text, to: room) : mark
-                return Table.withoutTrailingBlanks(line + fitting)
-            }
-            line += before + paint(text, cell.tone)
-            used += before.count + text.count
-            if columns[index].alignment == .left, !isLast {
-                line += padding
-                used += padding.count
+        for cut in [Column.Cut.end, .middle] {
+            while excess(widths) > 0 {
+                let elastic = shown.filter { columns[$0].cut == cut && widths[$0] > least[$0] }
+                guard let widest = elastic.max(by: { widths[$0] < widths[$1] }) else { break }
+                widths[widest] -= 1
             }
         }
-        return Table.withoutTrailingBlanks(line)
+        return shown.map { ($0, min(widths[$0], limit)) }
     }
 
-    /// `transformer` cut to 6 is `trans…`.
-    static func cut(_ text: String, to width: Int) -> String {
-        text.count <= width ? text : width < 1 ? "" : text.prefix(width - 1) + "…"
+    private func leastWidth(of column: Int, within width: Int) -> Int {
+        guard columns[column].cut != .never, width > Table.leastWidth else { return width }
+        return rows.reduce(Table.leastWidth) { least, row in
+            let text = row[column].text
+            return text.count > least && ExactDecimal(text) != nil ? text.count : least
+        }
+    }
+
+    private func line(_ cells: [Cell], _ layout: [(column: Int, width: Int)], _ paint: Paint) -> String {
+        let fields = layout.map { column, width in
+            let text = Table.cut(cells[column].text, to: width, columns[column].cut)
+            let padding = String(repeating: " ", count: width - text.count)
+            let painted = paint(text, cells[column].tone)
+            return columns[column].alignment == .right ? padding + painted : painted + padding
+        }
+        return Table.withoutTrailingBlanks(fields.joined(separator: Table.gap))
+    }
+
+    /// `transformer` cut to 6 is `trans…`, or in the middle `tr…mer`.
+    static func cut(_ text: String, to width: Int, _ cut: Column.Cut) -> String {
+        guard text.count > width else { return text }
+        switch cut {
+        case .never: return "…"
+        case .end: return text.prefix(max(0, width - 1)) + "…"
+        case .middle: return text.prefix((width - 1) / 2) + "…" + text.suffix(width / 2)
+        }
     }
 
     private static func withoutTrailingBlanks(_ line: String) -> String {

@@ -43,22 +43,32 @@ package struct DoctorReport: Hashable, Sendable {
         return all.contains(.failure) ? .failure : all.contains(.warning) ? .warning : .ok
     }
 
+    /// Where a check's name begins, behind the longest verdict.
+    private static let nameColumn = 9
+    /// Names beside which there is less room than this have their text below them.
+    private static let leastRoom = 24
+
     /// A line for each check, the cure below it.
     package func lines(width: Int?, paint: Paint) -> [String] {
         let names = checks.map { ([$0.check] + ($0.subject.map { [$0] } ?? [])).joined(separator: " ").withoutControls }
         let column = min(28, names.map(\.count).max() ?? 0)
-        let indent = 9 + column + 2
+        let beside = DoctorReport.nameColumn + column + 2
+        let isNarrow = width.map { $0 - beside < DoctorReport.leastRoom } ?? false
+        let indent = isNarrow ? DoctorReport.nameColumn : beside
+        let room = width.map { max(20, $0 - indent) }
         var lines: [String] = []
         for (check, name) in zip(checks, names) {
-            let room = width.map { max(24, $0 - indent) }
             var texts = Folding.wrap(check.text, width: room)
             if let cure = check.cure { texts += Folding.wrap("→ \(cure)", width: room) }
             let verdict = check.verdict.rawValue
-            let head =
-                paint(verdict, check.verdict.tone) + String(repeating: " ", count: 9 - verdict.count)
-                + name + String(repeating: " ", count: max(2, column + 2 - name.count))
-            lines.append(head + (texts.first ?? ""))
-            lines += texts.dropFirst().map { String(repeating: " ", count: indent) + $0 }
+            let head = paint(verdict, check.verdict.tone) + String(repeating: " ", count: DoctorReport.nameColumn - verdict.count) + name
+            if isNarrow || width != nil && name.count > column {
+                lines.append(head)
+            } else {
+                lines.append(head + String(repeating: " ", count: max(2, column + 2 - name.count)) + (texts.first ?? ""))
+                texts = Array(texts.dropFirst())
+            }
+            lines += texts.map { String(repeating: " ", count: indent) + $0 }
         }
         let counts = [DoctorCheck.Verdict.failure, .warning].compactMap { verdict in
             let count = checks.count { $0.verdict == verdict }

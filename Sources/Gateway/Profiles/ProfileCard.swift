@@ -41,8 +41,9 @@ package struct ProfileCard: Sendable {
     private var table: Table {
         Table(
             [
-                .init("ADDRESS", .right), .init("KIND"), .init("TYPE"), .init("ORDER"), .init("FACTOR", .right), .init("UNIT"),
-                .init("CLASS"), .init("QUANTITY"), .init("BESIDES", elastic: true),
+                .init("ADDRESS", .right, matters: true), .init("KIND"), .init("TYPE", matters: true), .init("ORDER"),
+                .init("FACTOR", .right, matters: true), .init("UNIT"), .init("CLASS"), .init("QUANTITY", cut: .middle, matters: true),
+                .init("BESIDES", cut: .end),
             ],
             rows: profile.points.map { point in
                 [

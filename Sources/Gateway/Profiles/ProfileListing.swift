@@ -9,8 +9,9 @@ package struct ProfileListing: Sendable {
     package var table: Table {
         Table(
             [
-                .init("PROFILE"), .init("VENDOR"), .init("POINTS", .right), .init("VERSION", .right), .init("FROM"),
-                .init("MODELS", elastic: true),
+                .init("PROFILE", cut: .middle, matters: true), .init("VENDOR", cut: .end), .init("POINTS", .right),
+                .init("VERSION", .right),
+                .init("FROM", cut: .middle), .init("MODELS", cut: .end, matters: true),
             ],
             rows: shelf.entries.map { entry in
                 let profile = entry.profile

@@ -29,7 +29,10 @@ package struct ProfileTest: Sendable {
 
     package var table: Table {
         Table(
-            [.init("QUANTITY"), .init("EXPECTED", .right), .init("DECODED", .right), .init("RESULT"), .init("WORDS", elastic: true)],
+            [
+                .init("QUANTITY", cut: .middle, matters: true), .init("EXPECTED", .right, cut: .end, matters: true),
+                .init("DECODED", .right, cut: .end, matters: true), .init("RESULT", matters: true), .init("WORDS", cut: .end),
+            ],
             rows: outcomes.map { outcome in
                 [
                     .init(outcome.quantity), .init(ProfileTest.text(outcome.expected)), .init(ProfileTest.text(outcome.value)),

@@ -36,8 +36,9 @@ package struct TrialReport: Hashable, Sendable {
     package var table: Table {
         Table(
             [
-                .init("ADDRESS", .right), .init("KIND"), .init("QUANTITY"), .init("VALUE", .right), .init("UNIT"), .init("VERDICT"),
-                .init("WORDS"), .init("REASON", elastic: true),
+                .init("ADDRESS", .right), .init("KIND"), .init("QUANTITY", cut: .middle, matters: true),
+                .init("VALUE", .right, cut: .end, matters: true), .init("UNIT"), .init("VERDICT", matters: true),
+                .init("WORDS", cut: .end), .init("REASON", cut: .end),
             ],
             rows: points.map { point in
                 [
