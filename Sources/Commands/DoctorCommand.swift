@@ -11,7 +11,8 @@ struct DoctorCommand: AsyncParsableCommand {
             Looks at the config, the service and its overrides, the daemon and its socket, the clock, profiles, the data directory and its \
             disk, serial ports and their rights, and the receivers: name, connection, TLS, and an answer to a question that leaves no \
             trace. It changes nothing, opens no serial port, asks no meter and hands nothing on. Exits 0 when nothing failed, 1 when \
-            something did. The daemon need not run; with sudo more can be seen.
+            something did. The daemon need not run; with sudo more can be seen. It is asked on the socket that the config names, unless you \
+            name another.
 
             Example:
               meterctl doctor
@@ -37,10 +38,11 @@ struct DoctorCommand: AsyncParsableCommand {
     }
 
     static func examine(file: String, socket: SocketOptions) async -> DoctorReport {
+        let configured = Configuration.examine(file: file).configuration.api.socket
         let daemon: Doctor.Daemon
         do {
-            daemon = .answers(
-                try await DaemonClient.with(socket: socket.path) { try await $0.get(StatusReport.self, "/v1/status") })
+            let address = try socket.address(configured: configured)
+            daemon = .answers(try await DaemonClient.with(socket: address) { try await $0.get(StatusReport.self, "/v1/status") })
         } catch {
             daemon = .silent((error as? Failure)?.text ?? "\(error)")
         }

@@ -16,8 +16,17 @@ struct SocketOptions: ParsableArguments {
     @Option(help: .init("With --host: a file that holds the token.", valueName: "file"), completion: .file())
     var tokenFile: String?
 
-    /// Where to ask. The token is read here, so that it stands in no argument.
+    /// Where to ask.
     var path: DaemonAddress {
+        get throws { try named ?? .socket(SocketFile.defaultPath) }
+    }
+
+    /// Where to ask when the daemon's config is at hand.
+    /// - Parameter socket: the one that the config names.
+    func address(configured socket: String) throws -> DaemonAddress { try named ?? .socket(socket) }
+
+    /// What the caller says; nil when that is nothing. The token is read here, so that it stands in no argument.
+    private var named: DaemonAddress? {
         get throws {
             if let host {
                 guard let tokenFile else { return .tcp(host, token: nil) }
@@ -29,7 +38,7 @@ struct SocketOptions: ParsableArguments {
             }
             if let socket { return .socket(socket) }
             if let variable = getenv("METERD_SOCKET"), variable[0] != 0 { return .socket(String(cString: variable)) }
-            return .socket(SocketFile.defaultPath)
+            return nil
         }
     }
 

@@ -13,7 +13,8 @@ struct SupportBundleCommand: AsyncParsableCommand {
             Holds the status, what the journal keeps, the configuration with its origins and how it differs from what is in force, \
             versions, the list of profiles, the newest lines of the log and the doctor's report. Secrets are hidden, and what the files of \
             tokens and passwords hold is looked for in all of it and taken out: run it with sudo, so that it can read them. The daemon \
-            need not run. Look through it before you send it.
+            need not run; it is asked on the socket that the config names, unless you name another. Look through the file before you send \
+            it.
 
             Example:
               meterctl support-bundle meterd.tar.gz
@@ -43,9 +44,9 @@ struct SupportBundleCommand: AsyncParsableCommand {
         let now = SystemTime().wall()
         var bundle = SupportBundle(file: config, time: now)
         for (name, path) in [("status", "/v1/status"), ("journal", "/v1/journal"), ("config-diff", "/v1/config/diff")] {
-            bundle.add(name, answer: await answer(path))
+            bundle.add(name, answer: await answer(path, bundle.socket))
         }
-        if withReadings { bundle.add("readings", answer: await answer("/v1/readings")) }
+        if withReadings { bundle.add("readings", answer: await answer("/v1/readings", bundle.socket)) }
         bundle.add(await DoctorCommand.examine(file: config, socket: socket))
         bundle.add(log: lines())
         let stamp = now.rfc3339.prefix(19).filter { $0 != "-" && $0 != ":" }
@@ -56,9 +57,10 @@ struct SupportBundleCommand: AsyncParsableCommand {
         Standard.error.print("it holds \(bundle.names.joined(separator: ", ")); look through it before you send it: tar -xzf \(path)")
     }
 
-    private func answer(_ path: String) async -> Result<[UInt8], SupportBundle.Missing> {
+    private func answer(_ path: String, _ configured: String) async -> Result<[UInt8], SupportBundle.Missing> {
         do {
-            return .success(try await DaemonClient.with(socket: socket.path) { try await $0.get(path) })
+            let address = try socket.address(configured: configured)
+            return .success(try await DaemonClient.with(socket: address) { try await $0.get(path) })
         } catch {
             return .failure(SupportBundle.Missing((error as? Failure)?.text ?? "\(error)"))
         }

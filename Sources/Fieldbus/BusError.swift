@@ -66,15 +66,27 @@ package struct BusError: Error, Hashable, Sendable, CustomStringConvertible {
             BusError(.unreachable, "\(subject): no route to the host; check network and cable", cause: number)
         case ENOENT, ENODEV, ENXIO:
             BusError(.noSuchPort, "no such device file \(subject); is the adapter plugged in?", cause: number)
+        case EPERM where subject.hasPrefix("/"):
+            // The mode of a file refuses with EACCES, the service manager with EPERM.
+            BusError(
+                .permissionDenied,
+                "\(subject): the service may not use ports of this driver; sudo meterctl doctor names the DeviceAllow= that its unit lacks",
+                cause: number)
         case EACCES, EPERM:
             BusError(.permissionDenied, "permission denied on \(subject): add the user to group dialout", cause: number)
         case EBUSY:
-            BusError(.portBusy, "\(subject) is in use by another program", cause: number)
+            busy(subject, holder: nil)
         case EMFILE, ENFILE:
             BusError(.tooManyFiles, "\(subject): too many open files", cause: number)
         default:
             BusError(.portFailed, "\(subject): \(String(cString: strerror(number)))", cause: number)
         }
+    }
+
+    /// - Parameter holder: nil when it cannot be seen: the packaged service has no table of locks in its `/proc`.
+    static func busy(_ subject: String, holder: String?) -> BusError {
+        let user = holder ?? "another program (sudo meterctl doctor names the one that has locked it)"
+        return BusError(.portBusy, "\(subject) is in use by \(user); stop it, or give this bus another port", cause: EBUSY)
     }
 }
 

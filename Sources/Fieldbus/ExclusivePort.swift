@@ -13,8 +13,7 @@ package enum ExclusivePort {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let failure = errno
             guard failure == EWOULDBLOCK else { throw BusError.system(failure, on: path) }
-            let user = holder(of: descriptor).map { "\($0)" } ?? "another program"
-            throw BusError(.portBusy, "\(path) is in use by \(user); stop it, or give this bus another port", cause: EBUSY)
+            throw BusError.busy(path, holder: holder(of: descriptor))
         }
         _ = ioctl(descriptor, setExclusive)
     }
@@ -40,13 +39,17 @@ package enum ExclusivePort {
         return "\(name), process \(process)"
     }
 
+    /// - Source: makedev(3), which packs them.
+    package static func numbers(of device: UInt) -> (major: UInt, minor: UInt) {
+        ((device >> 8 & 0xFFF) | (device >> 32 & ~0xFFF), (device & 0xFF) | (device >> 12 & ~0xFF))
+    }
+
     /// Who has locked the file of this number on the file system of this device number. Other file systems have files of the same number:
     /// each container has a first pseudo terminal of its own.
     ///
-    /// - Source: proc(5), /proc/locks; the device number is the kernel's major and minor number in hexadecimal, as makedev(3) packs them.
+    /// - Source: proc(5), /proc/locks; the device number is the kernel's major and minor number in hexadecimal.
     package static func process(locking inode: UInt, onDevice device: UInt, in table: String) -> Int32? {
-        let major = (device >> 8 & 0xFFF) | (device >> 32 & ~0xFFF)
-        let minor = (device & 0xFF) | (device >> 12 & ~0xFF)
+        let (major, minor) = numbers(of: device)
         let file = "\(hexadecimal(major)):\(hexadecimal(minor)):\(inode)"
         // 2: FLOCK  ADVISORY  WRITE 4711 00:18:5 0 EOF
         for line in table.split(separator: "\n") {

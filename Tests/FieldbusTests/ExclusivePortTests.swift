@@ -1,5 +1,7 @@
-import Fieldbus
+import Glibc
 import Testing
+
+@testable import Fieldbus
 
 @Suite struct ExclusivePortTests {
     @Test func thePortOfAContainerIsNotTakenForOurs() {
@@ -15,5 +17,16 @@ import Testing
         #expect(ExclusivePort.process(locking: 4, onDevice: 0x18, in: table) == nil)
         // makedev(0x103, 0x1f42)
         #expect(ExclusivePort.process(locking: 77, onDevice: 0x1F1_0342, in: table) == 12)
+    }
+
+    /// The packaged service sees no table of locks, and is refused devices by its unit and not by their mode.
+    @Test func aConfinedDaemonSaysWhereMoreIsToldOfAPortItCannotHave() {
+        #expect(
+            BusError.system(EBUSY, on: "/dev/ttyUSB0").sentence
+                == "/dev/ttyUSB0 is in use by another program (sudo meterctl doctor names the one that has locked it); "
+                + "stop it, or give this bus another port")
+        #expect(
+            BusError.system(EPERM, on: "/dev/ttySC0").sentence.hasSuffix("sudo meterctl doctor names the DeviceAllow= that its unit lacks"))
+        #expect(BusError.system(EACCES, on: "/dev/ttySC0").sentence.hasSuffix("add the user to group dialout"))
     }
 }

@@ -35,7 +35,7 @@ private struct Mosquitto {
 }
 
 /// The doctor before brokers that go by the client id, as the clouds do, and beside a daemon that holds a connection of that id.
-@Suite(.timeLimit(.minutes(3)), .enabled(if: access(Mosquitto.program, X_OK) == 0, "mosquitto is not installed"))
+@Suite(.timeLimit(.minutes(10)), .enabled(if: access(Mosquitto.program, X_OK) == 0, "mosquitto is not installed"))
 struct DoctorBrokerTests {
     private func withBroker(_ body: (_ broker: Mosquitto, _ folder: String) async throws -> Void) async throws {
         signal(SIGPIPE, SIG_IGN)

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// `config show` needs no daemon; `config diff` asks it.
-@Suite(.timeLimit(.minutes(2))) struct ConfigCommandTests {
+@Suite(.timeLimit(.minutes(10))) struct ConfigCommandTests {
     /// In force is one file, and the files now say another.
     private static func desk(_ folder: String) throws -> ConfigurationDesk {
         let file = folder + "/meterd.toml"
@@ -81,7 +81,7 @@ import Testing
 }
 
 /// The doctor comes when the daemon is down, too.
-@Suite(.timeLimit(.minutes(2))) struct DoctorCommandTests {
+@Suite(.timeLimit(.minutes(10))) struct DoctorCommandTests {
     @Test func theDoctorNeedsNoDaemon() async throws {
         let folder = try TemporaryFolder.make("doctor")
         defer { TemporaryFolder.remove(folder) }

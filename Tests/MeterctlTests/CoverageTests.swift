@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// Manual, completions and pages know every command.
-@Suite(.timeLimit(.minutes(2))) struct CoverageTests {
+@Suite(.timeLimit(.minutes(10))) struct CoverageTests {
     @Test func everyCommandEndsItsHelpWithAnExampleOfItself() async throws {
         let tree = try await CommandTree.read().all
         #expect(tree.count > 20)

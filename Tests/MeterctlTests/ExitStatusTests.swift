@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// The real program, against a real server on a real socket or against none.
-@Suite(.timeLimit(.minutes(2))) struct ExitStatusTests {
+@Suite(.timeLimit(.minutes(10))) struct ExitStatusTests {
     @Test func withoutADaemonItEndsWith69AndSaysWhatToDo() async throws {
         let run = try await meterctl(["status", "--socket", "/tmp/meterctl-none/meterd.sock"])
         #expect(run.status == 69)

@@ -161,7 +161,8 @@ extension HelpTests {
         rights, and the receivers: name, connection, TLS, and an answer to a question
         that leaves no trace. It changes nothing, opens no serial port, asks no meter
         and hands nothing on. Exits 0 when nothing failed, 1 when something did. The
-        daemon need not run; with sudo more can be seen.
+        daemon need not run; with sudo more can be seen. It is asked on the socket that
+        the config names, unless you name another.
 
         USAGE: meterctl doctor [<file>] [--json] [--socket <path>] [--host <host:port>] [--token-file <file>]
 
@@ -191,8 +192,9 @@ extension HelpTests {
         and how it differs from what is in force, versions, the list of profiles, the
         newest lines of the log and the doctor's report. Secrets are hidden, and what
         the files of tokens and passwords hold is looked for in all of it and taken
-        out: run it with sudo, so that it can read them. The daemon need not run. Look
-        through it before you send it.
+        out: run it with sudo, so that it can read them. The daemon need not run; it is
+        asked on the socket that the config names, unless you name another. Look
+        through the file before you send it.
 
         USAGE: meterctl support-bundle [<file>] [--config <file>] [--log <file>] [--with-readings] [--socket <path>] [--host <host:port>] [--token-file <file>]
 

@@ -1,7 +1,7 @@
 import Testing
 
 /// Help texts are golden: a change in them is a change of what people read and of what completions and manual pages are made from.
-@Suite(.timeLimit(.minutes(2))) struct HelpTests {
+@Suite(.timeLimit(.minutes(10))) struct HelpTests {
     @Test func everyHelpEndsWithAnExample() async throws {
         for (command, text) in HelpTests.pages.merging(HelpTests.operationPages, uniquingKeysWith: { $1 }) {
             let run = try await meterctl(command.split(separator: " ").map(String.init) + ["--help"])

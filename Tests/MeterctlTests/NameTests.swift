@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The installed meterctl is a link to meterd.
-@Suite(.timeLimit(.minutes(2))) struct NameTests {
+@Suite(.timeLimit(.minutes(10))) struct NameTests {
     @Test func meterdCalledMeterctlIsMeterctl() async throws {
         let folder = try TemporaryFolder.make("names")
         defer { TemporaryFolder.remove(folder) }

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// The commands that look after the daemon, as a person types them.
-@Suite(.timeLimit(.minutes(3))) struct OperationTests {
+@Suite(.timeLimit(.minutes(10))) struct OperationTests {
     // MARK: The bundle
 
     /// Secrets in every place of a config, in the log and in the daemon's answers; each is a word that is nowhere else.
@@ -14,7 +14,8 @@ import Testing
             "planted-token-4711", "planted password with spaces", "plantedquery0001", "A1plantedpath0002zz", "planted-header-0003",
             "planted-comment-0004",
             "planted-inline-0005", "planteduser0006", "plantedpass0007", "planted-bearer-0008", "planted-log-0009",
-            "planted-api-token-0010",
+            "planted-api-token-0010", "planteduser0011", "plantedpass0012", "plantedpass0013", "plantedtoken0014", "planted-pasted-0015",
+            Data("meterd:planted password with spaces".utf8).base64EncodedString(),
         ]
         let folder: String
         var config: String { folder + "/meterd.toml" }
@@ -34,6 +35,24 @@ import Testing
                 """, to: log)
         }
 
+        private static let mistakes = """
+            password = "planted-inline-0005"
+            [[output]]
+            name = "x"
+            type = "http"
+            url = "https://planteduser0006:plantedpass0007@in.example.org/"
+            [[output]]
+            name = "y"
+            type = "mqtt"
+            url = "planteduser0011:plantedpass0012@broker.example.org"
+            [[output]]
+            name = "z"
+            type = "http"
+            url = "https//other.example.org/x?token=plantedtoken0014"
+            proxy = "ann:plantedpass0013@proxy.example.org:3128"
+            token_file = "planted-pasted-0015"
+            """
+
         func write(valid: Bool) throws {
             try TextFile.write(
                 """
@@ -47,7 +66,7 @@ import Testing
                 name = "park"
                 type = "http"
                 url = "https://in.example.org/api/A1plantedpath0002zz/telemetry?org=factory&k=plantedquery0001"
-                token_file = "\(folder)/token"
+                token_file = "token"
                 headers = ["X-Api-Key: planted-header-0003"]
                 [[output]]
                 name = "flow"
@@ -55,7 +74,7 @@ import Testing
                 url = "http://127.0.0.1:9/write?db=meters"
                 username = "meterd"
                 password_file = "\(folder)/password"
-                \(valid ? "" : "password = \"planted-inline-0005\"\n[[output]]\nname = \"x\"\ntype = \"http\"\nurl = \"https://planteduser0006:plantedpass0007@in.example.org/\"")
+                \(valid ? "" : Plant.mistakes)
                 """, to: config)
         }
     }
@@ -64,7 +83,8 @@ import Testing
         let plant = try Plant()
         defer { TemporaryFolder.remove(plant.folder) }
         try plant.write(valid: valid)
-        let answer = "401: token planted-token-4711 is unknown"
+        let login = Data("meterd:planted password with spaces".utf8).base64EncodedString()
+        let answer = "401: token planted-token-4711 is unknown, and so is \(login)"
         try await withGateway(CannedGateway(lastError: answer)) { socket in
             let bundle = plant.folder + "/bundle.tar.gz"
             let run = try await meterctl(["support-bundle", bundle, "--config", plant.config, "--log", plant.log, "--socket", socket])
@@ -113,6 +133,24 @@ import Testing
         let list = try await runToEnd("/bin/tar", ["-tzf", bundle])
         #expect(list.exit == .code(0))
         for name in ["status.txt", "readings.txt", "log.txt", "doctor.txt"] { #expect(list.output.contains("/" + name + "\n"), "\(name)") }
+    }
+
+    /// A config that names another socket is asked there, also by who helps from afar; what is named on the command goes before it.
+    @Test func theDaemonIsAskedWhereTheConfigSays() async throws {
+        let folder = try TemporaryFolder.make("elsewhere")
+        defer { TemporaryFolder.remove(folder) }
+        let file = folder + "/meterd.toml"
+        try await withGateway { socket in
+            try TextFile.write("[gateway]\nid = \"gw\"\ndata_directory = \"\(folder)\"\n[api]\nsocket = \"\(socket)\"\n", to: file)
+            let doctor = try await meterctl(["doctor", file])
+            #expect(doctor.output.contains("it runs and its health is ok"), "\(doctor)")
+            let other = try await meterctl(["doctor", file], environment: ["METERD_SOCKET": folder + "/none.sock"])
+            #expect(other.output.contains("it does not answer") && other.output.contains("there is no \(folder)/none.sock"), "\(other)")
+            let bundle = folder + "/bundle.tar.gz"
+            #expect(try await meterctl(["support-bundle", bundle, "--config", file, "--log", file]).status == 0)
+            let list = try await runToEnd("/bin/tar", ["-tzf", bundle])
+            #expect(list.output.contains("/status.json\n") && !list.output.contains("/status.txt\n"), "\(list.output)")
+        }
     }
 
     // MARK: Watching

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// `meterctl profiles`, run as people run it.
-@Suite(.timeLimit(.minutes(3))) struct ProfilesTests {
+@Suite(.timeLimit(.minutes(10))) struct ProfilesTests {
     private static let shipped = Products.repository + "/profiles"
 
     private func profiles(_ arguments: String...) async throws -> MeterctlRun { try await meterctl(["profiles"] + arguments) }

@@ -12,7 +12,7 @@ extension Doctor {
         switch output.target {
         case .http(let settings):
             let outcome = await UpstreamProbe.ask(settings, eventLoops: eventLoops, time: time)
-            return told(output.name, Redaction.urls(settings.url), outcome, openHand(output.name), now: time.wall())
+            return told(output.name, Redaction.address(settings.url), outcome, openHand(output.name), now: time.wall())
         case .mqtt(let settings): return await check(settings, of: output, eventLoops: eventLoops, time: time)
         case .file(let settings):
             let folder = checkFolder(output.name, settings.directory)

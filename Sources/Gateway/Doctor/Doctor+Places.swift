@@ -134,10 +134,21 @@ extension Doctor {
                 : "give it to the group dialout with a udev rule: see /usr/lib/udev/rules.d"
             return .failure("bus", about: name, "user \(user.name) may not use \(path), which is of group \(group)", cure: cure)
         }
-        guard let holder = ExclusivePort.holder(ofPath: path) else { return .ok("bus", about: name, "\(path), nobody holds it") }
+        guard let holder = ExclusivePort.holder(ofPath: path) else {
+            return refusal(of: facts, name, path) ?? .ok("bus", about: name, "\(path), nobody holds it")
+        }
         if holder.hasPrefix("meterd,") { return .ok("bus", about: name, "\(path), held by \(holder)") }
         return .failure(
             "bus", about: name, "\(path) is in use by \(holder)", cure: "stop it: two programs on one line take each other's answers")
+    }
+
+    /// What the unit refuses, whatever the file's mode says.
+    private func refusal(of port: stat, _ name: String, _ path: String) -> DoctorCheck? {
+        let drivers = (try? String(contentsOfFile: surroundings.serialDrivers, encoding: .utf8)) ?? ""
+        guard let unit, let driver = DeviceRules(unit).refusedDriver(of: UInt(port.st_rdev), in: drivers) else { return nil }
+        return .failure(
+            "bus", about: name, "\(unit.file) does not let meterd use \(path): its DeviceAllow= lacks the driver \(driver)",
+            cure: "sudo systemctl edit meterd, there [Service] and DeviceAllow=char-\(driver) rw, then sudo systemctl restart meterd")
     }
 }
 

@@ -22,6 +22,8 @@ package struct Doctor: Sendable {
         package var clock: ClockState
         /// What meterd-clock.service writes.
         package var clockFile = ClockStateFile()
+        /// The kernel's table of serial drivers.
+        package var serialDrivers = "/proc/tty/drivers"
 
         package init(clock: ClockState) { self.clock = clock }
     }
