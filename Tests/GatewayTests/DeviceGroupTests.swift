@@ -66,6 +66,50 @@ import Testing
         #expect(devices.map { $0.periods[.slow] } == [nil, .seconds(300), .seconds(300)])
     }
 
+    /// A template for a whole park stands in the main file, the meters of a factory in one of their own.
+    @Test func whatTheMainFileSaysOfDevicesHoldsInEveryFile() throws {
+        try #require(makeDirectory(folder + "/conf.d"))
+        try TextFile.write("[[device]]\nname = \"hall\"\nbus = \"line\"\nunit = 2\n", to: folder + "/conf.d/a.toml")
+        try TextFile.write(
+            """
+            [defaults.device]
+            slow = "5m"
+            role = "pv"
+            [[device]]
+            bus = "line"
+            units = { roof = 3, barn = { unit = 4, slow = "off" } }
+            """, to: folder + "/conf.d/b.toml")
+        let template = "[defaults.device]\nprofile = \"eastron-sdm630\"\nrole = \"load\"\nlive = \"5s\"\nslow = \"1m\""
+        let devices = try load(template).devices
+        #expect(devices.map(\.name) == ["hall", "roof", "barn"])
+        #expect(devices.map(\.role) == [.load, .pv, .pv])
+        #expect(devices.allSatisfy { $0.periods[.live] == .seconds(5) && $0.profile.name == "eastron-sdm630" })
+        #expect(devices.map { $0.periods[.slow] } == [.seconds(60), .seconds(300), nil])
+
+        // What is wrong with it stands in the main file, and is told once.
+        #expect(
+            try problems(template.replacing("\"5s\"", with: "\"5 s\"")).map { $0.prefix { $0 != " " } } == [
+                "meterd.toml:9:8:"
+            ])
+        // Without the template nobody knows what the meters lack.
+        #expect(try problems("[[bus").count == 1)
+    }
+
+    @Test func aTemplateIsReadAlsoWhereNoDeviceTakesItOver() throws {
+        let told = try problems("[defaults.device]\nlive = 7\nlvie = \"5s\"\nslow = \"5m\"")
+        #expect(
+            told == [
+                "meterd.toml:7:8: defaults.device.live: must be a string, found an integer; write live = \"1s\" or \"off\"",
+                "meterd.toml:8:1: defaults.device.lvie: unknown key; did you mean \"live\"?",
+            ], "\(told)")
+        try #require(makeDirectory(folder + "/conf.d"))
+        try TextFile.write("[defaults.device]\nlive = \"5s\"\n", to: folder + "/conf.d/a.toml")
+        let lost = try problems("")
+        #expect(lost.count == 1 && lost[0].hasPrefix("conf.d/a.toml:1:"), "\(lost)")
+        #expect(
+            lost.first?.contains("defaults.device: holds for the devices of this file, and it has none; move it to the main file") == true)
+    }
+
     @Test func aProblemIsToldOnceWhereItStands() throws {
         let text = """
             [defaults.device]

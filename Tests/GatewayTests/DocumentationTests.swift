@@ -66,6 +66,26 @@ import Testing
         }
     }
 
+    /// An empty line ends a table: what comes behind it is shown as text with bars.
+    @Test func noTableIsCutInTwo() throws {
+        let docs = Products.repository + "/docs"
+        for name in try FileManager.default.contentsOfDirectory(atPath: docs) where name.hasSuffix(".md") {
+            let lines = TextFile.content("\(docs)/\(name)").split(separator: "\n", omittingEmptySubsequences: false)
+            for (index, line) in lines.enumerated().dropFirst() where line.hasPrefix("| ") && lines[index - 1].isEmpty {
+                let next = index + 1 < lines.count ? lines[index + 1] : ""
+                #expect(next.hasPrefix("|--"), "docs/\(name):\(index + 1) belongs to a table that an empty line has ended")
+            }
+        }
+    }
+
+    @Test func theTimeThatRequestsHaveAtTheStopIsTheServers() throws {
+        let source = TextFile.content(Products.repository + "/Sources/Gateway/LocalAPI/LocalAPIServer.swift")
+        let number = try #require(source.firstRange(of: "stopGrace = Duration.milliseconds(")?.upperBound)
+        let milliseconds = try #require(Int(source[number...].prefix { $0.isNumber }))
+        let page = TextFile.content(Products.repository + "/docs/local-api.md")
+        #expect(page.contains("requests in flight have \(Double(milliseconds) / 1000) s to end"))
+    }
+
     /// The page of section 5 has the keys of all tables, and of outputs those of HTTP.
     @Test func everyKeyIsInTheManual() throws {
         // .It Cm devices , quantities

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Quarter hours from a real journal, through the real API, to the real meterctl.
-@Suite(.timeLimit(.minutes(2))) struct IntervalRoutesTests {
+@Suite(.timeLimit(.minutes(10))) struct IntervalRoutesTests {
     private struct FixedTime: TimeSource {
         var now: Timestamp
         func uptime() -> Uptime { Uptime(nanoseconds: 1_000_000_000_000) }

@@ -10,7 +10,7 @@ import Testing
 import Uplink
 
 /// The local API over TCP, and the limits of both its doors.
-@Suite(.timeLimit(.minutes(2))) struct ListenerTests {
+@Suite(.timeLimit(.minutes(10))) struct ListenerTests {
     static let secret = "0123456789abcdef0123456789abcdef"
 
     /// Counts what it is told to do.
@@ -260,7 +260,7 @@ import Uplink
     }
 
     /// All places are taken by one who does not take the answer, and others wait: the stop comes to its end all the same.
-    @Test func aFullHouseDoesNotSpoilTheStop() async throws {
+    @Test(.timeLimit(.minutes(2))) func aFullHouseDoesNotSpoilTheStop() async throws {
         var view = CannedView()
         view.all.readings = (0..<2000).map { _ in cannedReadings().readings[0] }
         let open = Lock<[RawConnection]>([])

@@ -147,7 +147,7 @@ func withServer(
     }
 }
 
-/// A client of plain bytes, on threads of its own. Every wait ends after 20 s.
+/// A client of plain bytes, on threads of its own. Every wait ends after two minutes.
 final class RawConnection: Sendable {
     private let descriptor: Int32
 
@@ -173,7 +173,7 @@ final class RawConnection: Sendable {
     private init(family: Int32, _ reach: @escaping @Sendable (Int32) -> Int32) async throws {
         descriptor = try await NIOThreadPool.singleton.runIfActive {
             let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
-            var limit = timeval(tv_sec: 20, tv_usec: 0)
+            var limit = timeval(tv_sec: 120, tv_usec: 0)
             setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
             setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
             guard reach(descriptor) == 0 else {

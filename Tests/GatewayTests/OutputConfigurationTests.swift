@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Gateway
 import Metering
 import TestSupport
@@ -17,18 +18,42 @@ import Uplink
 
     deinit { TemporaryFolder.remove(folder) }
 
-    private func load(_ lines: String) throws -> Configuration.Output {
+    private func write(_ lines: String) throws {
         try TextFile.write("[[output]]\nname = \"o\"\n\(lines)\n", to: folder + "/meterd.toml")
+    }
+
+    private func load(_ lines: String) throws -> Configuration.Output {
+        try write(lines)
         return try #require(try Configuration.load(file: folder + "/meterd.toml", hostName: "box").outputs.first)
     }
 
     private func problems(_ lines: String) -> [String] {
-        do {
-            _ = try load(lines)
-            return []
-        } catch {
-            return (error as? Problems)?.list.map { $0.description.replacing(folder, with: "") } ?? ["\(error)"]
+        do { try write(lines) } catch { return ["\(error)"] }
+        return Configuration.examine(file: folder + "/meterd.toml", hostName: "box").problems
+            .map { $0.description.replacing(folder, with: "") }
+    }
+
+    /// Each would throw the other out.
+    @Test func twoOutputsDoNotShareAClientAtOneBroker() {
+        func pair(_ url: String, _ id: String) -> [String] {
+            problems(
+                """
+                type = "mqtt"
+                url = "mqtt://192.0.2.5"
+                client_id = "gw"
+                [[output]]
+                name = "p"
+                type = "mqtt"
+                url = "\(url)"
+                client_id = "\(id)"
+                """)
         }
+        #expect(
+            pair("mqtt://192.0.2.5:1883", "gw")
+                == [
+                    #"/meterd.toml:10:13: output[1].client_id: is that of output "o" at the same broker, which lets in one at a time; each needs its own"#
+                ])
+        #expect(pair("mqtt://192.0.2.6", "gw").isEmpty && pair("mqtt://192.0.2.5", "gw-2").isEmpty)
     }
 
     @Test func influxIsReadWhole() throws {
@@ -177,6 +202,58 @@ import Uplink
             return
         }
         #expect(settings.compression == .zstd)
+    }
+
+    static let filesOfOutputs: [(String, String)] = [
+        ("token_file", "type = \"http\"\nurl = \"https://h/\""),
+        ("password_file", "type = \"http\"\nurl = \"http://h/\"\nusername = \"me\""),
+        ("ca_file", "type = \"http\"\nurl = \"https://h/\""),
+        ("token_file", "type = \"influx\"\nurl = \"http://h:8086/write?db=m\""),
+        ("ca_file", "type = \"mqtt\"\nurl = \"mqtts://h\""),
+        ("access_key_file", "type = \"mqtt\"\npreset = \"azure\"\nurl = \"mqtts://h\"\nclient_id = \"roof\""),
+    ]
+
+    /// It is told, and its output pauses over it; but metering does not wait for it.
+    @Test(arguments: OutputConfigurationTests.filesOfOutputs)
+    func aFileThatCannotBeReadKeepsNothingFromStarting(_ key: String, _ lines: String) throws {
+        for path in ["\(folder)/none", "none", folder] {
+            let text = "\(lines)\n\(key) = \"\(path)\""
+            let output = try load(text)
+            let told = problems(text)
+            #expect(told.count == 1 && told[0].contains("output[0].\(key): ") && told[0].contains(" cannot be read; "), "\(told)")
+            if !path.hasSuffix("none") { continue }
+            try TextFile.write("s3cret", to: folder + "/none")
+            let mended = try load(text)
+            // A relative one has its name for sentences now.
+            if path != "none" { #expect(mended == output, "it is looked for in the same place") }
+            #expect(problems(text).isEmpty)
+            try FileManager.default.removeItem(atPath: folder + "/none")
+            // With another problem nothing starts, and both are told.
+            let refusal = #expect(throws: Problems.self) { try load(text + "\nnothing = 1") }
+            #expect(refusal?.list.count == 2)
+        }
+    }
+
+    /// Where the name of a file may be the secret itself, the output's alarm does not say it either.
+    @Test func aSecretInThePlaceOfItsFileIsNotSaid() throws {
+        guard case .http(let settings) = try load("type = \"http\"\nurl = \"https://h/\"\ntoken_file = \"planted/0SECRET\"").target,
+            case .token(let file, _)? = settings.credentials
+        else {
+            Issue.record("no token")
+            return
+        }
+        #expect(file.path == folder + "/planted/0SECRET")
+        let failure = #expect(throws: TokenFile.Failure.self) { try file.read() }
+        #expect(failure?.description == "the token file \(folder)/*** cannot be read: No such file or directory")
+        #expect(
+            problems("type = \"http\"\nurl = \"https://h/\"\ntoken_file = \"planted0SECRET\"") == [
+                "/meterd.toml:5:14: output[0].token_file: /*** cannot be read; name the file that holds the secret, not the secret itself"
+            ])
+        #expect(
+            problems("type = \"http\"\nurl = \"https://h/\"\ncert_file = \"secret\"\nkey_file = \"\"\"\nplanted\n0SECRET\"\"\"") == [
+                "/meterd.toml:5:13: output[0].cert_file: cert_file and key_file go together; add the other",
+                "/meterd.toml:6:12: output[0].key_file: is no path; name a file or folder, such as \"/var/lib/meterd\"",
+            ])
     }
 
     @Test func fileIsReadWhole() throws {

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// What `meterctl profiles` has to say of the files on its path.
-@Suite(.timeLimit(.minutes(2))) struct ProfileReportsTests {
+@Suite(.timeLimit(.minutes(10))) struct ProfileReportsTests {
     private static let meter = """
         profile = "acme"
         version = 3

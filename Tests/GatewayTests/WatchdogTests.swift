@@ -82,7 +82,7 @@ private struct LineKeeper: LogHandler {
     func log(event: LogEvent) { lines.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") } }
 }
 
-@Suite(.timeLimit(.minutes(3))) struct WatchdogTests {
+@Suite(.timeLimit(.minutes(10))) struct WatchdogTests {
     /// What holds for a bus holds for the journal and the outputs: they are hearts like it.
     @Test func aBusThreadThatHangsInCEndsTheSignsOfLife() async throws {
         let time = FastTime()

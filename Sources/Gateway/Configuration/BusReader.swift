@@ -50,7 +50,8 @@ struct BusReader {
         guard let url else { return nil }
         guard let address = BusAddress(url: url, line: line) else {
             table.problem(
-                "url", "\"\(url)\" is no bus address; write \"serial:///dev/...\", \"tcp://host:port\" or \"rtu+tcp://host:port\"")
+                "url",
+                Redaction.quotation(url) + "is no bus address; write \"serial:///dev/...\", \"tcp://host:port\" or \"rtu+tcp://host:port\"")
             return nil
         }
         if case .serial = address {
@@ -166,12 +167,20 @@ extension TomlReader {
         return nil
     }
 
+    func absolute(_ text: String) -> String? { TomlReader.absolute(text, from: file) }
+
     /// `text` from the config file's folder on; nil when it is no path.
-    func absolute(_ text: String) -> String? {
-        guard !text.isEmpty, !text.utf8.contains(0) else { return nil }
+    static func absolute(_ text: String, from file: String) -> String? {
+        guard !text.isEmpty, !text.utf8.contains(where: { $0 < 0x20 }) else { return nil }
         if text.hasPrefix("/") { return text }
         let folder = file.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
         return file.contains("/") ? "\(folder)/\(text)" : text
+    }
+
+    /// What a sentence calls the file at `path`, which `key` names: without what may be the secret itself.
+    func shownPath(_ key: String, _ path: String) -> String {
+        guard Redaction.isSecretFile(key), let text = text(key), !Redaction.isPath(text, in: file) else { return path }
+        return absolute(Redaction.mark) ?? Redaction.mark
     }
 
     /// A name as the contract wants it, `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, or nil with the problem noted.

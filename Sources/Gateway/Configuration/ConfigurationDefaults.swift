@@ -46,6 +46,8 @@ package enum ConfigurationDefaults {
             Row("client_id", note: "meterd-<gateway>-<output>"),
         ],
         "output thingsboard": [Row("version", .text("3.1.1"))],
+        "output aws": [Row("topic", .text("meterd/{gateway}/readings")), Row("availability_topic")],
+        "output azure": [Row("version", .text("3.1.1"))],
         "output homeassistant": [Row("lane", .text("in_order")), Row("discovery_prefix", .text("homeassistant"))],
         "output file": [Row("lane", .text("in_order")), Row("rotate_size", .text("16MiB")), Row("keep_files", note: "all")],
     ]

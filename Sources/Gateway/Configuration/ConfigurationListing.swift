@@ -102,13 +102,15 @@ package struct ConfigurationListing: Hashable, Sendable {
         let line = (node.keyPlace ?? node.place).line
         let origin: ConfigurationEntry.Origin =
             switch table.origins[key] {
-            case let other? where other.hasPrefix("defaults."): .inherited(from: "[\(other)]", file: table.file, line: line)
+            case let other? where other.path.hasPrefix("defaults."): .inherited(from: "[\(other.path)]", file: other.file, line: line)
+            case let other?: .file(other.file, line: line)
             // A line of [device.units] has a name of its own; what it has not said itself stands in the table above.
             case nil where table.origins["name"] != nil: .inherited(from: "[[\(kind)]]", file: table.file, line: line)
-            default: .file(table.file, line: line)
+            case nil: .file(table.file, line: line)
             }
         return ConfigurationEntry(
-            table: kind, name: name, key: key, value: value.map { Redaction.value($0, key: key) }, origin: origin, exact: value)
+            table: kind, name: name, key: key, value: value.map { Redaction.value($0, key: key, in: table.file) }, origin: origin,
+            exact: value)
     }
 }
 

@@ -6,10 +6,11 @@ extension Configuration {
     /// Reads the config file, then `conf.d/*.toml` beside it in name order, and every profile they name.
     ///
     /// A key of `[gateway]`, `[journal]` or `[api]` in a later file replaces that of an earlier one; buses, devices and outputs add up.
+    /// A file that an output cannot read is a fault of that output while it runs, and no reason not to run (docs/decisions/0048).
     /// - Throws: every problem of all files at once.
     package static func load(file: String, hostName: String = Configuration.hostName()) throws(Problems) -> Configuration {
         let (configuration, problems) = examine(file: file, hostName: hostName)
-        if !problems.isEmpty { throw Problems(problems) }
+        if problems.contains(where: \.isFatal) { throw Problems(problems) }
         return configuration
     }
 
@@ -21,7 +22,7 @@ extension Configuration {
         var reader = ConfigurationReader(hostName: hostName, log: log)
         let files = Configuration.files(main: file, log: log)
         if !log.sorted.isEmpty { reader.isWhole = false }
-        for path in files { reader.read(path) }
+        for path in files { reader.read(path, isMain: path == file) }
         var configuration = reader.finish()
         configuration.listing = ConfigurationListing(log.tables, of: configuration, files: files)
         return (configuration, Configuration.told(log.sorted, files: files))
@@ -79,6 +80,10 @@ private struct ConfigurationReader {
     private var devices: [(device: DraftDevice, at: TomlReader)] = []
     private var outputs: [(output: Configuration.Output, at: TomlReader)] = []
     private var busNames: Set<String> = []
+    /// `[defaults.device]` of the main file.
+    private var common: TomlReader?
+    /// The main file was read and understood: what a device lacks does not stand there.
+    private var knowsCommon = false
     private var listener = ListenerReader()
     /// Every file was read and understood. Where one was not, nobody knows what else there is: what seems to be missing is not complained of.
     var isWhole = true
@@ -88,7 +93,7 @@ private struct ConfigurationReader {
         configuration = Configuration(gateway: Configuration.Gateway(id: hostName))
     }
 
-    mutating func read(_ path: String) {
+    mutating func read(_ path: String, isMain: Bool) {
         guard let text = TextFile.read(path, limit: ConfigurationLimits.fileBytes, log: log) else { return isWhole = false }
         if text.isEmpty {
             let cure = "put its text back, or write a comment into it (#) if it is meant to say nothing"
@@ -110,12 +115,10 @@ private struct ConfigurationReader {
             if let bus = BusReader(table).read() { buses.append((bus, table)) }
             table.finish()
         }
-        let defaults = root.table("defaults")
-        let common = defaults?.table("device")
-        defaults?.finish()
-        for table in root.tables("device").map({ table in common.map { table.inheriting($0) } ?? table }) {
+        let templates = templates(root, isMain: isMain)
+        for table in root.tables("device").map({ templates.reduce($0) { $0.inheriting($1) } }) {
             for one in table.has("units") ? table.members(of: "units", named: "name", short: "unit") : [table] {
-                devices.append((DraftDevice(one), one))
+                devices.append((DraftDevice(one, isWhole: knowsCommon), one))
                 one.finish()
             }
         }
@@ -124,6 +127,23 @@ private struct ConfigurationReader {
             table.finish()
         }
         root.finish()
+    }
+
+    /// What the devices of a file take over: its own `[defaults.device]`, then that of the main file.
+    private mutating func templates(_ root: TomlReader, isMain: Bool) -> [TomlReader] {
+        let defaults = root.table("defaults")
+        let own = defaults?.table("device")
+        defaults?.finish()
+        if let own {
+            // It is checked, though no device may take it over.
+            _ = DraftDevice(own, isWhole: false)
+            own.finish()
+            if !isMain, !root.has("device") {
+                own.problem("", "holds for the devices of this file, and it has none; move it to the main file, where it holds for all")
+            }
+        }
+        if isMain { (common, knowsCommon) = (own, true) }
+        return [own, isMain ? nil : common].compactMap { $0 }
     }
 
     private mutating func readGateway(_ table: TomlReader) {
@@ -160,6 +180,7 @@ private struct ConfigurationReader {
         unique(outputs.map { ($0.output.name, $0.at) }, "output")
         checkEndpoints()
         checkAddresses()
+        OutputReader.checkBrokers(outputs)
         listener.check(configuration.api)
         if buses.count > ConfigurationLimits.buses {
             buses[ConfigurationLimits.buses].at.problem(
@@ -186,7 +207,8 @@ private struct ConfigurationReader {
         for (name, table) in named {
             if let earlier = first[name] {
                 table.problem(
-                    "name", "\"\(name)\" is taken by the \(what) at \(earlier.file):\(earlier.place(of: "name").line); give it another name"
+                    "name",
+                    "\"\(name)\" is taken by the \(what) at \(earlier.file(of: "name")):\(earlier.place(of: "name").line); give it another name"
                 )
             } else {
                 first[name] = table
@@ -244,16 +266,17 @@ private struct DraftDevice {
     let sunSpecBase: Int?
     var periods: [PointClass: Duration] = [.once: .zero]
 
-    init(_ table: TomlReader) {
-        name = table.name("name")
-        bus = table.string("bus", required: true, example: "\"line-1\"")
-        unit = table.integer("unit", in: 0...255, required: true).map { UInt8($0) }
-        profile = table.string("profile", required: true, example: "\"eastron-sdm630\"")
-        role = table.choice("role", of: Role.self, required: true)
+    /// - Parameter isWhole: whatever a device needs stands here.
+    init(_ table: TomlReader, isWhole: Bool) {
+        name = table.name("name", required: isWhole)
+        bus = table.string("bus", required: isWhole, example: "\"line-1\"")
+        unit = table.integer("unit", in: 0...255, required: isWhole).map { UInt8($0) }
+        profile = table.string("profile", required: isWhole, example: "\"eastron-sdm630\"")
+        role = table.choice("role", of: Role.self, required: isWhole)
         invert = table.boolean("invert") ?? false
         wordOrder = table.choice("word_order", of: WordOrder.self)
         sunSpecBase = table.integer("sunspec_base", in: 0...SunSpecWalk.lastBase)
-        if sunSpecBase != nil, profile != SunSpecProfile.name {
+        if isWhole, sunSpecBase != nil, profile != SunSpecProfile.name {
             table.problem("sunspec_base", "belongs to profile = \"\(SunSpecProfile.name)\"; remove it")
         }
         let bounds: ClosedRange<Duration> = .milliseconds(100) ... .seconds(86_400)

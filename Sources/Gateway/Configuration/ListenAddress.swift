@@ -54,7 +54,8 @@ struct ListenerReader {
         }
         if let path = table.path("token_file") {
             api.tokenFile = path
-            if let complaint = ListenerReader.complaint(path) { table.problem("token_file", complaint) }
+            let file = TokenFile(path: path, name: table.shownPath("token_file", path))
+            if let complaint = ListenerReader.complaint(file) { table.problem("token_file", complaint) }
         }
         table.finish()
     }
@@ -66,11 +67,11 @@ struct ListenerReader {
             "listen", "\(listen.text) can be reached from other machines; add token_file, or listen on 127.0.0.1:\(listen.port)")
     }
 
-    private static func complaint(_ path: String) -> String? {
+    private static func complaint(_ file: TokenFile) -> String? {
         do throws(TokenFile.Failure) {
-            let token = try TokenFile(path: path).read()
+            let token = try file.read()
             guard token.utf8.count < tokenBytes else { return nil }
-            return "\(path) holds a token of \(token.utf8.count) characters; make one of at least \(tokenBytes): openssl rand -hex 32"
+            return "\(file.name) holds a token of \(token.utf8.count) characters; make one of at least \(tokenBytes): openssl rand -hex 32"
         } catch {
             return "\(error); make one that the user that runs meterd can read: openssl rand -hex 32"
         }

@@ -49,7 +49,7 @@ extension OutputReader {
         guard let url = URL(string: text), url.scheme?.lowercased() == "http", let host = url.host(), !host.isEmpty, !text.contains(" "),
             let port = url.port, (1...65535).contains(port), url.path.isEmpty || url.path == "/"
         else {
-            table.problem("proxy", "\"\(text)\" is no http://host:port; write one such as \"\(example)\"")
+            table.problem("proxy", Redaction.quotation(text) + "is no http://host:port; write one such as \"\(example)\"")
             return nil
         }
         return HTTPLink.Proxy(host: host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host, port: port)

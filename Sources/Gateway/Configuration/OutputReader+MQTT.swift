@@ -47,6 +47,21 @@ extension OutputReader {
         return .mqtt(settings)
     }
 
+    /// One client id is one connection to a broker: two outputs with it would throw each other out.
+    static func checkBrokers(_ outputs: [(output: Configuration.Output, at: TomlReader)]) {
+        var first: [String: String] = [:]
+        for (output, table) in outputs {
+            guard case .mqtt(let settings) = output.target, !settings.clientID.isEmpty else { continue }
+            let session = "\(settings.clientID) \(settings.host):\(settings.port)"
+            if let earlier = first[session] {
+                table.problem(
+                    "client_id", "is that of output \"\(earlier)\" at the same broker, which lets in one at a time; each needs its own")
+            } else {
+                first[session] = output.name
+            }
+        }
+    }
+
     /// `mqtt://host[:1883]` or `mqtts://host[:8883]`.
     private func brokerAddress() -> (host: String, port: UInt16, secure: Bool)? {
         let example = "\"mqtts://broker.example.org:8883\""
@@ -56,12 +71,12 @@ extension OutputReader {
         guard let url = URL(string: text), let scheme = url.scheme?.lowercased(), ["mqtt", "mqtts"].contains(scheme), let host = url.host(),
             !host.isEmpty, !text.contains(" "), url.path.isEmpty || url.path == "/", url.query() == nil
         else {
-            table.problem("url", "\"\(text)\" is no mqtt:// or mqtts:// address; write one such as \(example)")
+            table.problem("url", Redaction.quotation(text) + "is no mqtt:// or mqtts:// address; write one such as \(example)")
             return nil
         }
         let secure = scheme == "mqtts"
         guard let port = UInt16(exactly: url.port ?? (secure ? 8883 : 1883)), port > 0 else {
-            table.problem("url", "\"\(text)\" has no port between 1 and 65535")
+            table.problem("url", Redaction.quotation(text) + "has no port between 1 and 65535")
             return nil
         }
         // libmosquitto takes an IPv6 address without its brackets.

@@ -130,7 +130,7 @@ struct OutputReader {
         guard let url = URL(string: text), let scheme = url.scheme, let host = url.host(), ["http", "https"].contains(scheme.lowercased()),
             !host.isEmpty, !text.contains(" "), url.fragment == nil, url.port.map({ (1...65535).contains($0) }) ?? true
         else {
-            table.problem("url", "\"\(text)\" is no http:// or https:// address; write one such as \"\(example)\"")
+            table.problem("url", Redaction.quotation(text) + "is no http:// or https:// address; write one such as \"\(example)\"")
             return nil
         }
         return text
@@ -148,12 +148,17 @@ struct OutputReader {
     // MARK: Files
 
     /// A secret's file; the problem is noted when it cannot be read.
-    func secret(_ key: String) -> TokenFile? { readable(key).map { TokenFile(path: $0) } }
+    func secret(_ key: String) -> TokenFile? {
+        readable(key).map { TokenFile(path: $0, name: table.shownPath(key, $0)) }
+    }
 
+    /// A file that the output reads whenever it needs it: while it cannot, it is paused, and nothing else waits for that.
     func readable(_ key: String) -> String? {
         guard let path = table.path(key) else { return nil }
         if !TextFile.isRegular(path) || !FileManager.default.isReadableFile(atPath: path) {
-            table.problem(key, "\(path) cannot be read; \(OutputReader.cure(path))")
+            let shown = table.shownPath(key, path)
+            let cure = shown == path ? OutputReader.cure(path) : "name the file that holds the secret, not the secret itself"
+            table.problem(key, "\(shown) cannot be read; \(cure)", isFatal: false)
         }
         return path
     }

@@ -1,3 +1,6 @@
+import Metering
+import Uplink
+
 /// Takes out of texts what must not be shown to whoever reads a status, a bundle or a screen: passwords and tokens that somebody wrote
 /// where they do not belong.
 ///
@@ -5,28 +8,46 @@
 package enum Redaction {
     package static let mark = "***"
 
-    /// Parameters of a URL that are known to hold no secret.
-    private static let openParameters: Set = ["org", "orgID", "bucket", "db", "rp", "precision", "consistency", "version"]
     /// Words after which a secret follows.
     private static let schemes: Set = ["bearer", "basic", "token"]
     /// Names whose value is a secret, in `name=value` and `name: value`.
-    private static let names = ["password", "passwd", "passphrase", "secret", "token", "authorization", "api_key", "apikey", "api-key"]
+    static let names = ["password", "passwd", "passphrase", "secret", "token", "authorization", "api_key", "apikey", "api-key"]
+
+    /// Keys whose whole value is an address.
+    private static let addressKeys: Set = ["url", "proxy"]
 
     /// A value as it may be shown.
-    static func value(_ value: ConfigurationValue, key: String) -> ConfigurationValue {
+    ///
+    /// - Parameter file: the config file that it stands in.
+    static func value(_ value: ConfigurationValue, key: String, in file: String) -> ConfigurationValue {
         let leaf = key.split(separator: ".").last.map(String.init) ?? key
         switch value {
-        case .text(let text): return .text(isSecret(leaf) ? mark : urls(text))
+        case .text(let text): return .text(shown(text, leaf, in: file))
         // A header field's value is a secret as often as not: `X-Api-Key: ...`.
         case .list(let elements):
             return .list(
                 elements.map { element in
-                    guard leaf == "headers", case .text(let line) = element else { return Redaction.value(element, key: key) }
+                    guard leaf == "headers", case .text(let line) = element else { return Redaction.value(element, key: key, in: file) }
                     return .text("\(line.prefix { $0 != ":" }): \(mark)")
                 })
-        case .table(let members): return .table(Dictionary(uniqueKeysWithValues: members.map { ($0, Redaction.value($1, key: $0)) }))
+        case .table(let members):
+            return .table(Dictionary(uniqueKeysWithValues: members.map { ($0, Redaction.value($1, key: $0, in: file)) }))
         case .integer, .number, .boolean: return isSecret(leaf) ? .text(mark) : value
         }
+    }
+
+    private static func shown(_ text: String, _ key: String, in file: String) -> String {
+        if isSecret(key) || isSecretFile(key) && !isPath(text, in: file) { return mark }
+        return addressKeys.contains(key) ? address(text) : urls(text)
+    }
+
+    /// Whether the key names a file that holds a secret.
+    static func isSecretFile(_ key: String) -> Bool { key.hasSuffix("_file") && key != "ca_file" && key != "cert_file" }
+
+    /// What neither begins with / nor leads to a file may be the secret itself, written in the place of its file.
+    static func isPath(_ text: String, in file: String) -> Bool {
+        guard let path = TomlReader.absolute(text, from: file) else { return false }
+        return text.hasPrefix("/") || TextFile.isRegular(path)
     }
 
     /// Names of files end in `_file`; a key that speaks of a secret without naming a file holds it.
@@ -63,6 +84,22 @@ package enum Redaction {
         return value.isEmpty ? (word, true) : (word[...end] + mark, false)
     }
 
+    /// A text that should be a URL as a whole. In one that is none, a secret can stand anywhere.
+    package static func address(_ text: String) -> String {
+        guard let separator = text.firstRange(of: "://"), text[..<separator.lowerBound].allSatisfy({ $0.isLetter || $0 == "+" }) else {
+            if mayHoldSecret(text) { return mark }
+            guard let slash = text.firstIndex(of: "/"), !text.contains("/dev/") else { return text }
+            return "\(text[..<slash])\(path(text[slash...]))"
+        }
+        let scheme = text[..<separator.lowerBound]
+        return "\(scheme)://\(url(text[separator.upperBound...], scheme: scheme.lowercased()))"
+    }
+
+    /// A refused address in quotes, to begin a sentence with; nothing where it may hold a secret.
+    static func quotation(_ text: String) -> String { mayHoldSecret(text) ? "" : "\"\(address(text))\" " }
+
+    private static func mayHoldSecret(_ address: String) -> Bool { address.contains { "@?#".contains($0) } }
+
     /// Every URL of a text as `url` has it.
     package static func urls(_ text: String) -> String {
         var result = ""
@@ -86,18 +123,29 @@ package enum Redaction {
         let authority = text[..<authorityEnd]
         let host = authority.lastIndex(of: "@").map { mark + authority[$0...] } ?? String(authority)
         let tail = text[authorityEnd...]
+        // So may / and ?, and then the authority only seems to end there.
+        if scheme != "serial", !authority.contains("@"), tail.contains("@"), !isHost(authority) { return mark }
         let pathEnd = tail.firstIndex { "?#".contains($0) } ?? tail.endIndex
         let isWeb = scheme == "http" || scheme == "https"
-        let path = tail[..<pathEnd].split(separator: "/", omittingEmptySubsequences: false)
-            .map { isWeb && looksLikeToken($0) ? mark : String($0) }.joined(separator: "/")
+        let path = isWeb ? Redaction.path(tail[..<pathEnd]) : String(tail[..<pathEnd])
         guard pathEnd < tail.endIndex else { return host + path }
         if tail[pathEnd] == "#" { return host + path + "#" + mark }
         let query = tail[tail.index(after: pathEnd)...].prefix { $0 != "#" }
         let pairs = query.split(separator: "&", omittingEmptySubsequences: false).map { pair in
             let name = pair.prefix { $0 != "=" }
-            return openParameters.contains(String(name)) ? String(pair) : name.count == pair.count ? mark : "\(name)=\(mark)"
+            return HTTPUpstream.openParameters.contains(String(name)) ? String(pair) : name.count == pair.count ? mark : "\(name)=\(mark)"
         }
         return host + path + "?" + pairs.joined(separator: "&")
+    }
+
+    /// `192.0.2.1`, `[::1]:80`: a name and perhaps a number, and no `user:password`.
+    private static func isHost(_ authority: Substring) -> Bool {
+        let rest = authority[(authority.lastIndex(of: "]") ?? authority.startIndex)...]
+        return !authority.isEmpty && rest.drop { $0 != ":" }.dropFirst().allSatisfy(\.isNumber)
+    }
+
+    private static func path(_ text: Substring) -> String {
+        text.split(separator: "/", omittingEmptySubsequences: false).map { looksLikeToken($0) ? mark : String($0) }.joined(separator: "/")
     }
 
     /// Sixteen characters and more with letters and digits: no word.

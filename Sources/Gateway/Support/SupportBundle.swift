@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Glibc
 import Host
 import Metering
@@ -13,6 +14,8 @@ package struct SupportBundle: Sendable {
     static let logLineBytes = 4096
     /// A shorter secret would take pieces out of words.
     static let secretBytes = 4
+    /// Parts of an address that are no secret, whatever else is hidden of it.
+    private static let plainWords = Set(["http", "https", "mqtt", "mqtts", "serial", "rtu+tcp"] + Redaction.names)
 
     private var files: [(name: String, text: String)] = []
     private let secrets: [String]
@@ -30,6 +33,8 @@ package struct SupportBundle: Sendable {
     }
 
     package var gateway: String { configuration.gateway.id }
+    /// Where the config has the daemon listen.
+    package var socket: String { configuration.api.socket }
 
     /// A JSON answer of the daemon, or why there is none.
     package mutating func add(_ name: String, answer: Result<[UInt8], Missing>) {
@@ -104,17 +109,34 @@ package struct SupportBundle: Sendable {
         var found: Set<String> = []
         for entry in listing.entries {
             guard let exact = entry.exact else { continue }
-            if entry.key.hasSuffix("_file"), !["ca_file", "cert_file"].contains(entry.key), case .text(let path) = exact,
-                let text = TextFile.read(path, limit: TokenFile.sizeLimit, log: TomlReader.ProblemLog())
-            {
+            if let path = secretFile(entry), let text = TextFile.read(path, limit: TokenFile.sizeLimit, log: TomlReader.ProblemLog()) {
                 found.formUnion(text.split(whereSeparator: \.isNewline).map { String($0.drop { $0 == " " }) })
+                found.formUnion(logins(entry, path, listing))
             }
             guard exact != entry.value else { continue }
             let shown = entry.value?.literal ?? ""
-            found.formUnion(exact.literal.split { "\"/:@?&=#, []".contains($0) }.map(String.init).filter { !shown.contains($0) })
+            let parts = exact.literal.split { "\"/:@?&=#, []".contains($0) }.map(String.init)
+            found.formUnion(parts.filter { !shown.contains($0) && !plainWords.contains($0.lowercased()) })
         }
         // The longest first, so that one that holds another goes whole.
         return found.filter { $0.utf8.count >= secretBytes }.sorted { ($0.utf8.count, $0) > ($1.utf8.count, $1) }
+    }
+
+    private static func secretFile(_ entry: ConfigurationEntry) -> String? {
+        guard Redaction.isSecretFile(entry.key), case .text(let text)? = entry.exact else { return nil }
+        switch entry.origin {
+        case .file(let file, line: _), .inherited(from: _, file: let file, line: _): return TomlReader.absolute(text, from: file)
+        case .standard: return nil
+        }
+    }
+
+    /// A user with the password in this file, as HTTP carries them and a receiver may quote them.
+    private static func logins(_ entry: ConfigurationEntry, _ path: String, _ listing: ConfigurationListing) -> [String] {
+        guard entry.key == "password_file", let password = try? TokenFile(path: path).read(spaces: true) else { return [] }
+        return listing.entries.compactMap { other in
+            guard other.place == entry.place, other.key == "username", case .text(let user)? = other.exact else { return nil }
+            return Data("\(user):\(password)".utf8).base64EncodedString()
+        }
     }
 
     private func cleared(_ text: String) -> String {

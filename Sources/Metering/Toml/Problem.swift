@@ -8,12 +8,15 @@ package struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
     /// The key path, `bus[0].url`; empty for syntax errors.
     package var key: String
     package var text: String
+    /// False when what was read can be used all the same: what is wrong is outside the text, and can be mended while it is in use.
+    package var isFatal: Bool
 
-    package init(file: String, place: TextPlace?, key: String, text: String) {
+    package init(file: String, place: TextPlace?, key: String, text: String, isFatal: Bool = true) {
         self.file = file
         self.place = place
         self.key = key
         self.text = text
+        self.isFatal = isFatal
     }
 
     package var description: String {

@@ -3,7 +3,9 @@ extension TomlReader {
     /// This table with the keys of `defaults` that it has not itself.
     package func inheriting(_ defaults: TomlReader) -> TomlReader {
         var origins = origins
-        for key in defaults.members.keys where members[key] == nil { origins[key] = defaults.origins[key] ?? defaults.path }
+        for key in defaults.members.keys where members[key] == nil {
+            origins[key] = defaults.origins[key] ?? TomlOrigin(file: defaults.file, path: defaults.path)
+        }
         return TomlReader(self, members: members.merging(defaults.members) { own, _ in own }, origins: origins)
     }
 
@@ -37,13 +39,13 @@ extension TomlReader {
                 if let inner = keys[name] {
                     log.add(
                         Problem(
-                            file: file, place: inner.keyPlace ?? inner.place, key: "\(group.keyPath(member)).\(name)",
+                            file: group.file, place: inner.keyPlace ?? inner.place, key: "\(group.keyPath(member)).\(name)",
                             text: "is given by the line's own key; remove it"))
                 }
             }
             own[name] = TomlNode(content: .string(member), place: node.keyPlace ?? node.place, keyPlace: node.keyPlace)
             var origins = origins
-            for key in own.keys { origins[key] = group.keyPath(member) }
+            for key in own.keys { origins[key] = TomlOrigin(file: group.file, path: group.keyPath(member)) }
             return TomlReader(self, members: shared.merging(own) { $1 }, origins: origins)
         }
     }

@@ -7,8 +7,8 @@ package final class TomlReader {
     package let path: String
     package let place: TextPlace
     let members: [String: TomlNode]
-    /// Where a key comes from that stands in another table: the path of that table.
-    let origins: [String: String]
+    /// Where a key comes from that stands in another table.
+    let origins: [String: TomlOrigin]
     private var asked: [String] = []
     let log: ProblemLog
 
@@ -49,8 +49,8 @@ package final class TomlReader {
         }
     }
 
-    /// A table that is put together of others of one file; `origins` names those that are not at `path`.
-    init(_ base: TomlReader, members: [String: TomlNode], origins: [String: String]) {
+    /// A table that is put together of others; `origins` names those that are not at `path`.
+    init(_ base: TomlReader, members: [String: TomlNode], origins: [String: TomlOrigin]) {
         file = base.file
         path = base.path
         place = base.place
@@ -62,16 +62,19 @@ package final class TomlReader {
     // MARK: Noting problems
 
     package func keyPath(_ key: String) -> String {
-        let path = origins[key] ?? path
+        let path = origins[key]?.path ?? path
         return path.isEmpty ? key : "\(path).\(key)"
     }
 
     /// Of a key's value, or of the table where it is not there.
     package func place(of key: String) -> TextPlace { members[key]?.place ?? place }
 
+    /// The file in which that place is.
+    package func file(of key: String) -> String { origins[key]?.file ?? file }
+
     /// Notes a problem with a key that is there, or with the table when it is not.
-    package func problem(_ key: String, _ text: String) {
-        log.add(Problem(file: file, place: place(of: key), key: key.isEmpty ? path : keyPath(key), text: text))
+    package func problem(_ key: String, _ text: String, isFatal: Bool = true) {
+        log.add(Problem(file: file(of: key), place: place(of: key), key: key.isEmpty ? path : keyPath(key), text: text, isFatal: isFatal))
     }
 
     /// Call last: notes every key that was not asked for.
@@ -80,7 +83,7 @@ package final class TomlReader {
         for (key, node) in members where !asked.contains(key) {
             log.add(
                 Problem(
-                    file: file, place: node.keyPlace ?? node.place, key: keyPath(key),
+                    file: file(of: key), place: node.keyPlace ?? node.place, key: keyPath(key),
                     text: "unknown key" + (Spelling.nearest(key, among: asked).map { "; did you mean \"\($0)\"?" } ?? "; remove it")))
         }
     }
@@ -168,8 +171,8 @@ package final class TomlReader {
             } else {
                 log.add(
                     Problem(
-                        file: file, place: element.place, key: "\(keyPath(key))[\(index)]", text: "must be a string, found \(element.kind)")
-                )
+                        file: file(of: key), place: element.place, key: "\(keyPath(key))[\(index)]",
+                        text: "must be a string, found \(element.kind)"))
             }
         }
         return texts
@@ -233,7 +236,7 @@ package final class TomlReader {
 
     package func table(_ key: String) -> TomlReader? {
         guard let node = node(key, required: false, example: "{}") else { return nil }
-        return TomlReader(file: file, path: keyPath(key), node: node, log: log)
+        return TomlReader(file: file(of: key), path: keyPath(key), node: node, log: log)
     }
 
     /// The tables of `[[key]]`, in order.
@@ -243,6 +246,8 @@ package final class TomlReader {
             problem(key, "must be an array of tables, found \(node.kind); write [[\(keyPath(key))]] above each")
             return []
         }
-        return elements.enumerated().map { TomlReader(file: file, path: "\(keyPath(key))[\($0.offset)]", node: $0.element, log: log) }
+        return elements.enumerated().map {
+            TomlReader(file: file(of: key), path: "\(keyPath(key))[\($0.offset)]", node: $0.element, log: log)
+        }
     }
 }

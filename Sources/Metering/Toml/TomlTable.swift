@@ -5,6 +5,13 @@ package struct TomlTable: Hashable, Sendable {
     package var path: String
     package var keys: [String]
     package var members: [String: TomlNode]
-    /// Where a key comes from that stands in another table: the path of that table.
-    package var origins: [String: String]
+    /// Where a key comes from that stands in another table.
+    package var origins: [String: TomlOrigin]
+}
+
+/// A table that another one takes a key over from.
+package struct TomlOrigin: Hashable, Sendable {
+    package var file: String
+    /// `defaults.device`.
+    package var path: String
 }
