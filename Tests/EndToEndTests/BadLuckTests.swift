@@ -47,7 +47,7 @@ extension EndToEndTests {
         }
 
         /// What was polled since the backup has numbers that receivers know; so the journal gets another name, and everyone is told.
-        @Test(.timeLimit(.minutes(3))) func aDatabaseFromABackupGoesOnUnderAnotherNameAndSaysSo() async throws {
+        @Test(.timeLimit(.minutes(6))) func aDatabaseFromABackupGoesOnUnderAnotherNameAndSaysSo() async throws {
             let factory = try await Factory()
             guard ExtendedAttribute.set("user.meterd.test", to: "1", of: factory.folder) else {
                 return print("skipped: the file system of \(factory.folder) has no extended attributes")
@@ -84,7 +84,7 @@ extension EndToEndTests {
         }
 
         /// The position belongs to the output's name.
-        @Test(.timeLimit(.minutes(2))) func anOutputWithAnotherURLGoesOnWhereItWas() async throws {
+        @Test(.timeLimit(.minutes(6))) func anOutputWithAnotherURLGoesOnWhereItWas() async throws {
             let factory = try await Factory()
             try await factory.startDaemon()
             let before = try await factory.waitForStatus { $0.outputs[0].cursor > 0 }.outputs[0].cursor
@@ -118,11 +118,11 @@ extension EndToEndTests {
             try await factory.startDaemon()
             let status = try await factory.waitForStatus { status in
                 status.journal.lastSeq > 0 && status.outputs[0].state == .retrying && status.buses[1].state == .down
+                    && status.devices[0].state == .online
             }
             #expect(status.health == .degraded)
             #expect(status.problems.contains { $0.subject == "adapter" && $0.text.contains("/dev/serial/by-id/none") })
             #expect(status.problems.contains { $0.subject == "park" })
-            #expect(status.devices[0].state == .online)
             // A device that cannot be reached gives readings with a quality and no value, never a number.
             let readings = try await factory.meterctl("readings", "unplugged", "--json")
             #expect(readings.exit == .code(0))
@@ -138,7 +138,7 @@ extension EndToEndTests {
             let daemon = try ChildProcess("meterd", ["--config", factory.config], folder: try TemporaryFolder.make("deaf"))
             _ = try await daemon.waitForLine { $0.contains("local API cannot listen") }
             // Batches still arrive.
-            let end = ContinuousClock.now + .seconds(30)
+            let end = ContinuousClock.now + .seconds(150)
             while try factory.records().isEmpty, ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(100)) }
             #expect(try !factory.records().isEmpty)
             daemon.signal(SIGTERM)
@@ -165,7 +165,7 @@ extension EndToEndTests {
 
         /// Waits until the mode has done what it was set to do.
         private func waitForModeOK(at address: String) async throws {
-            let end = ContinuousClock.now + .seconds(60)
+            let end = ContinuousClock.now + .seconds(150)
             while ContinuousClock.now < end {
                 let run = try await runToEnd("/usr/bin/env", ["curl", "-s", "http://\(address)/status"])
                 if run.output.contains("\"mode\":\"ok\"") { return }

@@ -141,11 +141,15 @@ final class Factory {
 
     /// Asks for the status until it fits.
     @discardableResult
-    func waitForStatus(within bound: Duration = .seconds(60), _ fits: (StatusReport) -> Bool) async throws -> StatusReport {
+    func waitForStatus(within bound: Duration = .seconds(150), _ fits: (StatusReport) -> Bool) async throws -> StatusReport {
         let end = ContinuousClock.now + bound
         var last: StatusReport?
         while ContinuousClock.now < end {
-            let report = try await status()
+            guard let report = try? await status() else {
+                // On a busy machine the daemon may answer later than meterctl waits.
+                try await Task.sleep(for: .milliseconds(200))
+                continue
+            }
             if fits(report) { return report }
             last = report
             try await Task.sleep(for: .milliseconds(100))
@@ -154,7 +158,7 @@ final class Factory {
     }
 
     /// Waits until all that is committed now is handed on, and returns its last seq.
-    func waitForDelivery(within bound: Duration = .seconds(60)) async throws -> Int64 {
+    func waitForDelivery(within bound: Duration = .seconds(150)) async throws -> Int64 {
         let last = try await status().journal.lastSeq
         try await waitForStatus(within: bound) { $0.outputs[0].cursor >= last }
         return last

@@ -33,7 +33,7 @@ private final class FilledDisk {
 
 extension EndToEndTests {
     @Suite(.serialized, .enabled(if: FilledDisk.isAllowed, "mounting a file system is not allowed here")) struct FullDiskTests {
-        @Test(.timeLimit(.minutes(3))) func aDiskThatIsFullAtTheStartIsToldAndPollingGoesOn() async throws {
+        @Test(.timeLimit(.minutes(6))) func aDiskThatIsFullAtTheStartIsToldAndPollingGoesOn() async throws {
             let factory = try await Factory()
             let disk = try FilledDisk(at: factory.folder + "/data")
             try await factory.startDaemon()

@@ -7,7 +7,7 @@ import Testing
 /// The daemon as an administrator meets it.
 extension EndToEndTests {
     @Suite(.serialized) struct OperationTests {
-        @Test(.timeLimit(.minutes(3))) func theDaemonAnswersOverTcpByTokenAndKeepsItsSecrets() async throws {
+        @Test(.timeLimit(.minutes(6))) func theDaemonAnswersOverTcpByTokenAndKeepsItsSecrets() async throws {
             let folder = try TemporaryFolder.make("operation")
             defer { TemporaryFolder.remove(folder) }
             try #require(makeDirectory(folder + "/data"))
@@ -37,7 +37,7 @@ extension EndToEndTests {
                 try await runToEnd("meterctl", words, environment: socket)
             }
             // Nothing is said of it at this level; it is there when it answers.
-            let end = ContinuousClock.now + .seconds(60)
+            let end = ContinuousClock.now + .seconds(150)
             while try await meterctl("status").exit == .code(69), ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(50)) }
 
             // Over TCP: nothing without the token, everything with it.
@@ -56,7 +56,7 @@ extension EndToEndTests {
             #expect(!daemon.errors.contains("config reloaded"))
             #expect(try await meterctl("log-level", "debug").output == "debug\n")
             #expect(try await meterctl("reload").exit == .code(0))
-            _ = try await daemon.waitForLine(within: .seconds(30)) { $0.contains("config reloaded") }
+            _ = try await daemon.waitForLine { $0.contains("config reloaded") }
 
             // What differs, until it is applied; the listener wants a restart.
             #expect(try await meterctl("config", "diff").exit == .code(0))
@@ -92,7 +92,29 @@ extension EndToEndTests {
             #expect(!secrets.contains { daemon.errors.contains($0) })
         }
 
-        @Test(.timeLimit(.minutes(3))) func aPortThatIsTakenIsAnAlarmUntilItIsFree() async throws {
+        /// At the start and at a reload as while it runs.
+        @Test(.timeLimit(.minutes(6))) func aMissingSecretPausesItsOutputAndNothingElse() async throws {
+            let secrets = try TemporaryFolder.make("secrets")
+            defer { TemporaryFolder.remove(secrets) }
+            let factory = try await Factory(Factory.Options(output: "batch_age = \"1s\"\ntoken_file = \"\(secrets)/token\""))
+            try await factory.startDaemon()
+            let paused = try await factory.waitForStatus { status in
+                status.outputs[0].state == .paused && status.devices.allSatisfy { $0.pollsOK > 0 }
+            }
+            let problem = try #require(paused.problems.first { $0.code == "output_paused" })
+            #expect(problem.subject == "park" && problem.text.contains("\(secrets)/token cannot be read"), "\(problem)")
+            let check = try await factory.meterctl("config", "check", factory.config)
+            #expect(check.exit == .code(65) && check.errors.contains("output[0].token_file: \(secrets)/token cannot be read"), "\(check)")
+            let reload = try await factory.meterctl("reload")
+            #expect(reload.exit == .code(0), "\(reload)")
+            try await factory.waitForStatus { $0.problems.contains { $0.code == "output_paused" } }
+            try TextFile.write("mended\n", to: secrets + "/token")
+            #expect(try await factory.meterctl("reload").exit == .code(0))
+            _ = try await factory.waitForDelivery()
+            #expect(try await factory.stop().exit == .code(0))
+        }
+
+        @Test(.timeLimit(.minutes(6))) func aPortThatIsTakenIsAnAlarmUntilItIsFree() async throws {
             let folder = try TemporaryFolder.make("port")
             defer { TemporaryFolder.remove(folder) }
             try #require(makeDirectory(folder + "/data"))
@@ -113,7 +135,7 @@ extension EndToEndTests {
                 try await runToEnd("meterctl", ["status"] + words, environment: ["METERD_SOCKET": folder + "/meterd.sock"])
             }
             func status(until fits: (String) -> Bool) async throws -> (exit: ChildProcess.Exit, output: String, errors: String) {
-                let end = ContinuousClock.now + .seconds(60)
+                let end = ContinuousClock.now + .seconds(150)
                 var answer = try await status()
                 while !fits(answer.output), ContinuousClock.now < end {
                     try await Task.sleep(for: .milliseconds(200))

@@ -5,7 +5,7 @@ import Metering
 import Testing
 
 /// Requests of others between the polls of a bus.
-@Suite(.timeLimit(.minutes(2))) struct GuestTests {
+@Suite(.timeLimit(.minutes(5))) struct GuestTests {
     /// A running bus on the manual clock; registers hold 7, unit 9 is silent.
     private func withBus(
         _ devices: [DeviceDescription], time: ManualTime = ManualTime(),

@@ -39,14 +39,14 @@ import Testing
 
     private static let values = ["230.4", "-100000", "123456789012", "-250", "65535", "1234567.125", "49.98"]
 
-    /// The server may need a while to listen: asks until it answers.
+    /// The server may need a while to listen, and for an answer: asks until there is one to everything.
     private func firstAnswer(_ reader: some RegisterReader, _ blocks: [Block]) async throws -> Visit {
+        let none: [BlockAnswer.Outcome] = [.fault(.timeout), .fault(.noConnection), .fault(.garbled)]
         let end = ContinuousClock.now + .seconds(60)
         while true {
             let visit = await reader.read(blocks, unit: 9)
-            if visit.answers.contains(where: { if case .words = $0.outcome { true } else { false } }) || ContinuousClock.now > end {
-                return visit
-            }
+            let isAnswered = visit.answers.allSatisfy { !none.contains($0.outcome) }
+            if isAnswered || ContinuousClock.now > end { return visit }
             try await Task.sleep(for: .milliseconds(50))
         }
     }

@@ -54,6 +54,7 @@ final class ScriptedReader: RegisterReader, FaultExplaining {
     var lastError: BusError? { nil }
 
     func read(_ blocks: [Block], unit: UInt8) async -> Visit {
+        await Task.yield()  // as a reader does: others want the thread too
         record.withLock { $0.visits.append((unit, blocks)) }
         var sent = 0
         var visit = Visit(asking: blocks, time: time) { block in

@@ -1,6 +1,7 @@
 import Glibc
 import Host
 import Metering
+import TestSupport
 import Testing
 
 @testable import Fieldbus
@@ -103,7 +104,7 @@ import Testing
 
     @Test func deviceThatCannotBeSynchronisedIsLeftAloneRatherThanMisread() async throws {
         let device = WireDevice { request, index in
-            (index == 0 ? [.pause(milliseconds: 350)] : []) + [.send(request.rtu(request.goodPDU))]
+            (index == 0 ? [.pause(milliseconds: 2_000)] : []) + [.send(request.rtu(request.goodPDU))]
         }
         let visits = try await withPtyDevice(device) { path in
             let reader = Self.reader(path, lateLimit: .seconds(3600))
@@ -177,10 +178,11 @@ import Testing
 
     @Test func lateReplyOfOneUnitDoesNotFailTheNext() async throws {
         let device = WireDevice { request, _ in
-            request.unit == 7 ? [.pause(milliseconds: 300), .send(request.rtu(request.goodPDU))] : [.send(request.rtu(request.goodPDU))]
+            request.unit == 7 ? [.pause(milliseconds: 3_000), .send(request.rtu(request.goodPDU))] : [.send(request.rtu(request.goodPDU))]
         }
         let outcomes = try await withPtyDevice(device) { path in
-            let reader = Self.reader(path)
+            // The late reply comes a second after the one timeout and a second before the other.
+            let reader = SerialReader(name: "test", path: path, line: Self.fast, timeout: .seconds(2), time: SystemTime())
             let slow = await reader.read([Self.block], unit: 7)
             let good = await reader.read([Self.block], unit: 8)
             await reader.close()
@@ -252,12 +254,17 @@ import Testing
 
     @Test func unpluggedLineIsNoConnectionAndComesBack() async throws {
         let device = WireDevice { request, _ in [.send(request.rtu(request.goodPDU))] }
+        // By a link, as udev makes one: the number of a pty that has gone may be another's at once.
+        let folder = try ScratchFolder("unplugged")
+        let name = folder.file("line")
         let reader = try await withPtyDevice(device) { path in
-            let reader = Self.reader(path)
+            #expect(makeLink(name, to: path))
+            let reader = Self.reader(name)
             #expect(await reader.read([Self.block], unit: 7).answers[0].outcome == .words(Self.words))
             await reader.close()
             return reader
         }
+        unlink(name)
         #expect(await reader.read([Self.block], unit: 7).answers[0].outcome == .fault(.noConnection))
     }
 
@@ -277,15 +284,25 @@ import Testing
     }
 
     @Test func closedServerStreamIsOpenedAgain() async throws {
-        let device = WireDevice { request, _ in [.send(request.rtu(request.goodPDU)), .hangUp] }
+        // It closes after the block, not after the shorter read that goes before it when an answer was late.
+        let device = WireDevice { request, _ in
+            [.send(request.rtu(request.goodPDU))] + (request.count == Self.block.count ? [.hangUp] : [])
+        }
         let outcomes = try await withTCPDevice(rtu: true, device) { port in
-            let reader = SerialReader(name: "test", host: "127.0.0.1", port: port, timeout: .milliseconds(300), time: SystemTime())
+            let reader = SerialReader(name: "test", host: "127.0.0.1", port: port, timeout: .seconds(10), time: SystemTime())
             var outcomes: [BlockAnswer.Outcome] = []
-            for _ in 0..<20 { outcomes.append(await reader.read([Self.block], unit: 7).answers[0].outcome) }
+            for _ in 0..<20 {
+                let closed = device.closings
+                outcomes.append(await reader.read([Self.block], unit: 7).answers[0].outcome)
+                // A request sent between the answer and the close is lost.
+                let end = ContinuousClock.now + .seconds(10)
+                while device.closings == closed, ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(1)) }
+            }
             await reader.close()
             return outcomes
         }
         #expect(outcomes.filter { $0 == .words(Self.words) }.count >= 10)
-        #expect(outcomes.allSatisfy { $0 == .words(Self.words) || $0 == .fault(.noConnection) })
+        // After the first answer the reader waits for a tenth of a second; a busy machine may need more.
+        #expect(outcomes.allSatisfy { $0 == .words(Self.words) || $0 == .fault(.noConnection) || $0 == .fault(.timeout) })
     }
 }

@@ -75,7 +75,7 @@ import Testing
     }
 
     private func value(_ quantity: String, _ polls: [Poll], _ maps: [(device: String, map: FoundMap, id: CatalogID)]) -> Value? {
-        values(quantity, polls, maps).last?.value
+        values(quantity, polls, maps).last { $0.value != nil }?.value
     }
 
     /// Each poll decoded by the map that it names.
@@ -164,9 +164,13 @@ import Testing
                 plug.put(device)
                 await basket.wait(for: basket.polls.count + 2)
             }
-            let powers = values("pv_power", basket.polls, keeper.maps)
+            // A poll that a busy machine made late has no value.
+            func told(_ quantity: String) -> [Reading] {
+                values(quantity, basket.polls, keeper.maps).filter { $0.quality != .noCommunication }
+            }
+            let powers = told("pv_power")
             #expect(powers.count >= 12 && powers.allSatisfy { $0.value == number("300") })
-            let energies = Set(values("pv_energy", basket.polls, keeper.maps).map(\.value))
+            let energies = Set(told("pv_energy").map(\.value))
             #expect(energies == [number("12345678"), number("12345670")])
             #expect(keeper.maps.count == 1)
         }

@@ -1,6 +1,7 @@
 import Glibc
 import Host
 import Metering
+import TestSupport
 import Testing
 
 @testable import Fieldbus
@@ -10,7 +11,7 @@ import Testing
     private static let words: [UInt16] = [7010, 7011, 7012]
 
     private func ask(
-        _ blocks: [Block] = [block], times: Int = 1, timeout: Duration = .milliseconds(300), device: WireDevice
+        _ blocks: [Block] = [block], times: Int = 1, timeout: Duration = .seconds(30), device: WireDevice
     ) async throws -> (visits: [Visit], error: BusError?) {
         try await withTCPDevice(device) { port in
             let reader = TCPReader(name: "test", host: "127.0.0.1", port: port, timeout: timeout, time: SystemTime())
@@ -44,7 +45,7 @@ import Testing
 
     @Test func deadDeviceCostsOneTimeoutAVisit() async throws {
         let device = WireDevice { _, _ in [] }
-        let result = try await ask([Self.block, Self.block, Self.block], device: device)
+        let result = try await ask([Self.block, Self.block, Self.block], timeout: .milliseconds(300), device: device)
         #expect(result.visits[0].answers.map(\.outcome) == Array(repeating: .fault(.timeout), count: 3))
         #expect(result.visits[0].requests == 1)
         #expect(result.error?.code == .timeout)
@@ -87,21 +88,21 @@ import Testing
         let device = WireDevice { request, index in
             [.send(index == 0 ? Array(request.tcp(request.goodPDU).dropLast(3)) : request.tcp(request.goodPDU))]
         }
-        let visits = try await ask(times: 2, device: device).visits
+        let visits = try await ask(times: 2, timeout: .seconds(2), device: device).visits
         #expect(visits[0].answers[0].outcome == .fault(.timeout))
         #expect(visits[1].answers[0].outcome == .words(Self.words))
     }
 
     @Test func aReplyInPiecesIsOneReply() async throws {
         let device = WireDevice { request, _ in request.tcp(request.goodPDU).flatMap { [.send([$0]), .pause(milliseconds: 1)] } }
-        let visits = try await ask(times: 2, timeout: .seconds(30), device: device).visits
+        let visits = try await ask(times: 2, device: device).visits
         #expect(visits.map { $0.answers[0].outcome } == [.words(Self.words), .words(Self.words)])
     }
 
     @Test func drippingDeviceCannotStretchTheTimeout() async throws {
         // It would take 15 s, each byte far within the timeout.
         let device = WireDevice { request, _ in request.tcp(request.goodPDU).flatMap { [.send([$0]), .pause(milliseconds: 60)] } }
-        let visits = try await ask([Block(.holding, 0, count: 125)], device: device).visits
+        let visits = try await ask([Block(.holding, 0, count: 125)], timeout: .milliseconds(300), device: device).visits
         #expect(visits[0].answers[0].outcome == .fault(.timeout))
     }
 
@@ -146,8 +147,7 @@ import Testing
     }
 
     @Test func refusedConnectionSaysSo() async throws {
-        // A port that was just let go: nothing listens there.
-        let port = try await withTCPDevice(WireDevice { _, _ in [] }) { $0 }
+        let port = freePort()
         let reader = TCPReader(name: "test", host: "127.0.0.1", port: port, timeout: .milliseconds(300), time: SystemTime())
         let visit = await reader.read([Self.block, Self.block], unit: 7)
         #expect(visit.answers.map(\.outcome) == [.fault(.noConnection), .fault(.noConnection)])

@@ -55,12 +55,20 @@ enum WireAction: Sendable {
 /// Serves requests from a descriptor on a thread of its own until the other side closes.
 final class WireDevice: Sendable {
     private let seen = Lock<[WireRequest]>([])
+    private let closed = Lock(0)
     let answer: @Sendable (WireRequest, Int) -> [WireAction]
 
     /// - Parameter answer: gets the request and how many came before it.
     init(_ answer: @escaping @Sendable (WireRequest, Int) -> [WireAction]) { self.answer = answer }
 
     var requests: [WireRequest] { seen.withLock { $0 } }
+    /// Connections that it has closed.
+    var closings: Int { closed.withLock { $0 } }
+
+    func close(_ connection: Int32) {
+        Glibc.close(connection)
+        closed.withLock { $0 += 1 }
+    }
 
     func serve(_ descriptor: Int32, tcp: Bool) {
         while let request = WireDevice.receive(descriptor, tcp: tcp) {
@@ -149,7 +157,7 @@ func withTCPDevice<Result>(
             if connection < 0, errno == EINTR { continue }
             guard connection >= 0 else { return }
             device.serve(connection, tcp: !rtu)
-            close(connection)
+            device.close(connection)
         }
     }
     defer {

@@ -40,18 +40,21 @@ import Testing
         }
     }
 
-    @Test func whatIsPublishedIsReadAgainByEverybody() throws {
+    /// In a process of its own: the umask is the whole process's, and other tests make files meanwhile.
+    @Test func whatIsPublishedIsReadAgainByEverybody() async {
         defer { done() }
-        let old = umask(0o077)
-        defer { umask(old) }
-        for answer in [Self.good, KernelAnswer(isSynchronized: false, maxErrorMicroseconds: 16_000_000)] {
-            let entry = ClockStateFile.Entry(answer: answer, asked: Self.now)
-            try file.publish(entry)
-            #expect(try file.read { Self.now } == entry)
+        await #expect(processExitsWith: .success) { [path = file.path as String] in
+            umask(0o077)
+            let file = ClockStateFile(path: path)
+            for answer in [ClockTests.good, KernelAnswer(isSynchronized: false, maxErrorMicroseconds: 16_000_000)] {
+                let entry = ClockStateFile.Entry(answer: answer, asked: ClockTests.now)
+                try file.publish(entry)
+                #expect(try file.read { ClockTests.now } == entry)
+            }
+            var facts = stat()
+            #expect(stat(file.path, &facts) == 0 && facts.st_mode & 0o777 == 0o644)
+            #expect(access(file.path + ".new", F_OK) != 0)
         }
-        var facts = stat()
-        #expect(stat(file.path, &facts) == 0 && facts.st_mode & 0o777 == 0o644)
-        #expect(access(file.path + ".new", F_OK) != 0)
     }
 
     @Test func anAnswerCountsForHalfAMinuteByTheBootClock() throws {
@@ -99,7 +102,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func nothingThatStandsInItsPlaceHoldsTheDaemonUp() throws {
+    @Test(.timeLimit(.minutes(5))) func nothingThatStandsInItsPlaceHoldsTheDaemonUp() throws {
         defer { done() }
         #expect(fault() == .missing)
         try put(ClockStateFile.Entry(answer: Self.good, asked: Self.now).text, at: folder + "/other")

@@ -50,6 +50,17 @@ import Testing
         }
     }
 
+    /// systemd refuses a port of any other driver, so the names are told; those of RS-485 boards are among them.
+    @Test func theSerialDriversThatTheUnitAllowsAreDocumented() throws {
+        let unit = TextFile.content(Products.repository + "/systemd/meterd.service")
+        let rules = unit.split(separator: "\n").filter { $0.hasPrefix("DeviceAllow=char-") && $0.hasSuffix(" rw") }
+        let drivers = Set(rules.map { String($0.dropFirst("DeviceAllow=char-".count).dropLast(" rw".count)) })
+        #expect(drivers.isSuperset(of: ["ttyS", "ttyUSB", "ttyACM", "ttySC", "ttyLP", "ttySTM", "ttyXRUSB", "ttyMAX", "ttyPS"]))
+        let page = TextFile.content(Products.repository + "/docs/configuration.md")
+        let start = try #require(page.firstRange(of: "\n## As a service\n")?.upperBound)
+        for driver in drivers { #expect(page[start...].contains("`\(driver)`"), "docs/configuration.md does not name \(driver)") }
+    }
+
     /// The alarm table has every code that a status can show, and no other.
     @Test func everyAlarmIsExplained() throws {
         var codes: Set<String> = []

@@ -2,6 +2,7 @@ import CModbus
 import Glibc
 import Host
 import Metering
+import TestSupport
 import Testing
 
 @testable import Simulators
@@ -77,7 +78,7 @@ final class HandTime: TimeSource {
     @Test func aSlowUnitAnswersLateAndDelaysNobody() throws {
         let server = try TCPServer(site: site)
         defer { server.stop() }
-        site.setFault(.slow(.milliseconds(300)), unit: 3)
+        site.setFault(.slow(.seconds(3)), unit: 3)
         let client = RawClient(port: server.port)
         let slow = client.ask(.holding, 40000, 2, unit: 3)
         let quick = client.ask(.input, 0, 2, unit: 1)
@@ -156,7 +157,7 @@ final class HandTime: TimeSource {
     }
 
     @Test func stoppingFreesThePort() throws {
-        let server = try TCPServer(site: site)
+        let server = try TCPServer(site: site, port: freePort())
         let client = RawClient(port: server.port)
         #expect(client.connected)
         server.stop()

@@ -28,7 +28,8 @@ enum Programs {
         let server = try TCPServer(site: site)
         defer { server.stop() }
         let tcp = try await runToEnd(
-            Programs.mbpoll, ["-m", "tcp", "-p", "\(server.port)", "-a", "1", "-t", "3:float", "-B", "-r", "71", "-1", "127.0.0.1"])
+            Programs.mbpoll,
+            ["-m", "tcp", "-p", "\(server.port)", "-a", "1", "-t", "3:float", "-B", "-r", "71", "-1", "-o", "10", "127.0.0.1"])
         let text = tcp.output
         #expect(tcp.exit == .code(0))
         #expect(text.contains("[71]:") && (text.contains("49.9") || text.contains("50")), "\(text)")
@@ -40,7 +41,7 @@ enum Programs {
         defer { server.stop() }
         let rtu = try await runToEnd(
             Programs.mbpoll,
-            ["-m", "rtu", "-b", "9600", "-P", "none", "-a", "3", "-t", "4:hex", "-r", "40001", "-c", "2", "-1", server.path])
+            ["-m", "rtu", "-b", "9600", "-P", "none", "-a", "3", "-t", "4:hex", "-r", "40001", "-c", "2", "-1", "-o", "10", server.path])
         let text = rtu.output
         #expect(rtu.exit == .code(0))
         #expect(text.contains("0x5375") && text.contains("0x6E53"), "\(text)")

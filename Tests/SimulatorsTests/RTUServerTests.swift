@@ -74,7 +74,7 @@ import Testing
         let server = try RTUServer(site: site)
         defer { server.stop() }
         let line = try RawLine(server.path)
-        site.setFault(.slow(.milliseconds(200)), unit: 1)
+        site.setFault(.slow(.seconds(2)), unit: 1)
         line.ask(.input, 52, 2, unit: 1)
         #expect(line.isQuiet(forMilliseconds: 20))
         line.ask(.input, 70, 2, unit: 1)

@@ -216,6 +216,9 @@ extension String {
             #expect(BatchText.exchange(sink.port, "POST", "/mode", body: Array("refuse".utf8)).status == 409)
             #expect(BatchText.exchange(control, "POST", "/mode", body: Array("refuse\n".utf8)).status == 200)
             #expect(open.receiveToEnd().isEmpty)
+            // A process that is just being started may hold the listener for a moment.
+            let end = ContinuousClock.now + .seconds(60)
+            while RawClient(port: sink.port).connected, ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(10)) }
             #expect(!RawClient(port: sink.port).connected)
             #expect(BatchText.exchange(control, "GET", "/status").contains(#""mode":"refuse""#))
             #expect(BatchText.exchange(control, "POST", "/mode", body: Array("ok".utf8)).status == 200)

@@ -91,13 +91,14 @@ import Testing
             var seq = Self.backlog
             while true {
                 seq += 1
-                let before = await upstream.taken.count
                 _ = try await store.commit([CountedPoll(poll: Plant.poll(seq, entry: entry).poll, readings: 2)])
+                let before = await upstream.taken.count
                 try await taken(seq, store, upstream)
                 let state = try #require(await store.outputStates().first)
                 if state.backlogPolls == 0 { return passed }
-                let between = await upstream.taken.dropFirst(before).prefix { $0.seq != seq }.count
-                if seq > Self.backlog + 1, state.historicalPolls > 0 { passed.append(between) }
+                let index = await upstream.taken.firstIndex { $0.seq == seq }
+                let place = try #require(index)
+                if seq > Self.backlog + 1, state.historicalPolls > 0 { passed.append(max(0, place - before)) }
             }
         }
     }

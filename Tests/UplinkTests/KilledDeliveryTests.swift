@@ -46,7 +46,7 @@ struct KilledDeliveryTests {
             let early = output.cursor < 1 ? nil : (1...output.cursor).first { !told.answered.contains($0) }
             #expect(early == nil, "the cursor is at \(output.cursor), ahead of what was acknowledged")
             await store.close()
-            if told.batches.count < round { longest = min(longest + 20_000, 250_000) }
+            if told.batches.count < round { longest = min(longest + 100_000, 2_000_000) }
         }
         try await drain(directory, policy)
         let told = Told(of: directory)

@@ -225,7 +225,7 @@ private final class Backlog: Sendable {
             }, time: ShortTime(), logger: Self.silent, chance: { 0 })
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await service.run() }
-            let end = ContinuousClock.now + .seconds(120)
+            let end = ContinuousClock.now + .seconds(600)
             while await store.outputStates().first?.cursor != Self.count, ContinuousClock.now < end {
                 try await Task.sleep(for: .milliseconds(5))
             }

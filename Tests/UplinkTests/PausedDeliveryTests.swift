@@ -8,7 +8,7 @@ import Uplink
 
 struct PausedDeliveryTests {
     /// The batch that the receiver does not take is not tried again while someone has paused the output, and goes out when it is resumed.
-    @Test(.timeLimit(.minutes(1))) func aPauseHoldsWhatIsBeingTriedAgainToo() async throws {
+    @Test(.timeLimit(.minutes(5))) func aPauseHoldsWhatIsBeingTriedAgainToo() async throws {
         let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let directory = "/tmp/meterd-paused-\(UInt64.random(in: 0 ... .max))"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)

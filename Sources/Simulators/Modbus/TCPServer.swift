@@ -38,7 +38,7 @@ package final class TCPServer: Sendable {
             let loop = TCPLoop(listeners, accepted)
             thread = try ServerThread(name: "modbus-tcp") { wake in loop.run(until: wake) }
         } catch {
-            for listener in listeners { close(listener.descriptor) }
+            for listener in listeners { listener.stop() }
             throw error
         }
     }
@@ -81,6 +81,12 @@ private struct Listener {
         }
         descriptor = made
         self.port = Listener.port(of: made)
+    }
+
+    /// Refuses connections from now on, though a process that is just being started may hold the descriptor, too.
+    func stop() {
+        shutdown(descriptor, Int32(SHUT_RDWR))
+        close(descriptor)
     }
 
     private static func port(of descriptor: Int32) -> UInt16 {
@@ -133,7 +139,7 @@ private final class TCPLoop: @unchecked Sendable {
             }
         }
         for descriptor in connections.keys { close(descriptor) }
-        for listener in listeners { close(listener.descriptor) }
+        for listener in listeners { listener.stop() }
     }
 
     private func descriptors(_ wake: Int32) -> [pollfd] {
