@@ -310,7 +310,8 @@ package final class Bus: Sendable {
         let reason =
             outcome == .answered ? nil : reason ?? (reader as? any FaultExplaining)?.lastError?.sentence ?? Bus.firstFault(of: visit)?.name
         let slots = schedule.slots(of: device)
-        let down = outcome == .unreachable || schedule.isSilent
+        // A connection that ends over a request is the fault of the device that was asked.
+        let down = outcome == .unreachable && visit.requests == 0 || schedule.isSilent
         let refused = plan.refusedPoints.map { plan.profile.points[$0].quantity.id }
         let turn = account.withLock { account in
             account.record(visit, device: device, change: change, slots: slots, refused: refused, isPoll: isPoll, from: start)

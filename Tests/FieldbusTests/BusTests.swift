@@ -114,6 +114,31 @@ import Testing
         #expect(ReadFault.exception(4).quality == .deviceFault)
     }
 
+    /// Its neighbours answer over the same connection, made anew.
+    @Test func aDeviceAtWhichTheConnectionEndsTakesTheBusDownForNobody() async throws {
+        let device = WireDevice { request, _ in request.unit == 4 ? [.hangUp] : [.send(request.tcp(request.goodPDU))] }
+        try await withTCPDevice(device) { port in
+            let description = BusDescription(name: "roof", address: .tcp(host: "127.0.0.1", port: port))
+            let basket = Basket()
+            let bus = Bus(
+                description,
+                devices: [ScriptedBus.device("a", 3, profile([point(5, 2)])), ScriptedBus.device("b", 4, profile([point(5, 2)]))],
+                reader: makeReader(for: description, time: SystemTime()), sink: basket, time: SystemTime(),
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await bus.run() }
+                while basket.polls.count < 8 {
+                    #expect(bus.status().state != .down)
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+                group.cancelAll()
+                try await group.waitForAll()
+            }
+            #expect(basket.polls.contains { $0.entry == CatalogID(4) && $0.failed })
+            #expect(basket.polls.count { $0.entry == CatalogID(3) && !$0.failed } > 2)
+        }
+    }
+
     @Test func busOverARealConnectionPollsItsDevices() async throws {
         let device = WireDevice { request, _ in [.send(request.tcp(request.goodPDU))] }
         try await withTCPDevice(device) { port in
