@@ -38,16 +38,16 @@ struct DoctorCommand: AsyncParsableCommand {
     }
 
     static func examine(file: String, socket: SocketOptions) async -> DoctorReport {
-        let configured = Configuration.examine(file: file).configuration.api.socket
+        let examined = Configuration.examine(file: file)
         let daemon: Doctor.Daemon
         do {
-            let address = try socket.address(configured: configured)
+            let address = try socket.address(configured: examined.configuration.api.socket)
             daemon = .answers(try await DaemonClient.with(socket: address) { try await $0.get(StatusReport.self, "/v1/status") })
         } catch {
             daemon = .silent((error as? Failure)?.text ?? "\(error)")
         }
         let time = SystemTime()
-        let doctor = Doctor(file: file, daemon: daemon, surroundings: Doctor.Surroundings(clock: time.clockState()))
+        let doctor = Doctor(file: file, daemon: daemon, surroundings: Doctor.Surroundings(clock: time.clockState()), examined: examined)
         return await doctor.examine(eventLoops: HTTPClient.defaultEventLoopGroup, time: time)
     }
 }

@@ -66,8 +66,13 @@ package struct OutputDesk: OutputControl {
     }
 
     package func rewind(output: String, to place: RewindPlace) async throws(OutputControlError) -> Int64 {
+        let seq = try await kept(output) { () throws(StoreError) in
+            let seq = try await firstSeq(of: place)
+            try await store.checkRewind(output: output, to: seq)
+            return seq
+        }
+        // Only now: the search takes a while, and a reload may have put another in its place.
         let delivery = try delivery(output)
-        let seq = try await kept(output) { () throws(StoreError) in try await firstSeq(of: place) }
         if let reason = await delivery.beginRewind() { throw .unavailable("output \(output) stays where it is: \(reason)") }
         do throws(StoreError) {
             let cursor = try await store.rewind(output: output, to: seq)

@@ -99,8 +99,8 @@ struct ProblemFacts {
             list.append(
                 problem(
                     isLosing ? .needsSomeone : .past, "polls_lost", "journal",
-                    "\(journal.lostPolls) polls with \(journal.lostReadings) readings\(ProblemFacts.span(journal.lostTimes)) were lost before "
-                        + "they were handed on: disk full, size limit or damage (meterctl journal lists them)"))
+                    "\(journal.lostPolls) polls with \(journal.lostReadings) readings\(ProblemFacts.span(journal.lostTimes)) were lost: "
+                        + "to a full disk or the size limit before every output had them, or to damage (meterctl journal lists them)"))
         }
         return list
     }

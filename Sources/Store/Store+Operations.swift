@@ -29,15 +29,21 @@ extension Store {
     package func rewind(output name: String, to seq: Int64) throws(StoreError) -> Int64 {
         // The cursor and the dead letters that belong to it go together.
         var (outbox, connection) = try outboxWithLetters(name)
+        try checkRewind(output: name, to: seq)
+        let start = max(seq, books.firstSeq) - 1
+        outbox.rewind(to: start)
+        try write(outbox, connection) { () throws(StoreError) in try write(outbox, connection) }
+        return start
+    }
+
+    /// - Throws: `.misuse` for an unknown output, and for a `seq` that it has not come to: polls would be skipped.
+    package func checkRewind(output name: String, to seq: Int64) throws(StoreError) {
+        let (outbox, _) = try outbox(name)
         guard seq <= outbox.liveCursor + 1 else {
             throw StoreError(
                 .misuse,
                 "output \(name) has come to seq \(outbox.liveCursor) and is only ever set back: going on at \(seq) would skip polls")
         }
-        let start = max(seq, books.firstSeq) - 1
-        outbox.rewind(to: start)
-        try write(outbox, connection) { () throws(StoreError) in try write(outbox, connection) }
-        return start
     }
 
     /// The first seq whose poll was read at this time or later, as far as that is known by now; nil when none was.
@@ -131,7 +137,7 @@ extension Store {
             while try statement.step() {
                 let seq = statement.integer(0)
                 // Taken just now, or on its way among the polls that a rewind brings again.
-                guard !letterChanges.contains(.remove(seq: seq, output: outbox.id)), outbox.hasSettled(seq) else { continue }
+                guard !letterChanges.contains(.remove(seq: seq, output: outbox.id)), isBehind(seq, outbox) else { continue }
                 guard run.last.map({ $0.seq + 1 == seq }) ?? true else { break }
                 guard let poll = try? ChunkDecoder.decode(statement.blob(1)).first?.poll else {
                     unreadable.append(seq)
@@ -143,6 +149,11 @@ extension Store {
         if !unreadable.isEmpty { try settleReplay(output: name, accepted: [], rejected: unreadable.map { Rejection(seq: $0, reason: "") }) }
         guard let first = run.first, let last = run.last else { return nil }
         return JournalSlice(first: first.seq, last: last.seq, polls: run)
+    }
+
+    /// Whether nothing that the output is still to be handed comes before this seq, to a receiver that may mind their order.
+    private func isBehind(_ seq: Int64, _ outbox: Outbox) -> Bool {
+        requests[outbox.name]?.policy == .liveFirst ? outbox.hasSettled(seq) : seq <= outbox.cursor
     }
 
     /// Takes down what became of dead letters that were handed on again: accepted ones go, rejected ones stay with their new reason.

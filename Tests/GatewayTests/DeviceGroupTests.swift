@@ -24,12 +24,9 @@ import Testing
     }
 
     private func problems(_ text: String) throws -> [String] {
-        do {
-            _ = try load(text)
-            return []
-        } catch let problems as Problems {
-            return problems.list.map { $0.description.replacing(folder + "/", with: "") }
-        }
+        try TextFile.write(Self.head + text, to: folder + "/meterd.toml")
+        return Configuration.examine(file: folder + "/meterd.toml", hostName: "box").problems
+            .map { $0.description.replacing(folder + "/", with: "") }
     }
 
     @Test func fortyEqualMetersAreOneTable() throws {

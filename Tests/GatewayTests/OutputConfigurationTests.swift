@@ -35,7 +35,7 @@ import Uplink
 
     /// Each would throw the other out.
     @Test func twoOutputsDoNotShareAClientAtOneBroker() {
-        func pair(_ url: String, _ id: String) -> [String] {
+        func pair(_ url: String, _ id: String, _ more: String = "availability_topic = \"\"") -> [String] {
             problems(
                 """
                 type = "mqtt"
@@ -46,6 +46,7 @@ import Uplink
                 type = "mqtt"
                 url = "\(url)"
                 client_id = "\(id)"
+                \(more)
                 """)
         }
         #expect(
@@ -53,7 +54,24 @@ import Uplink
                 == [
                     #"/meterd.toml:10:13: output[1].client_id: is that of output "o" at the same broker, which lets in one at a time; each needs its own"#
                 ])
+        let standard = problems(
+            """
+            type = "mqtt"
+            url = "mqtt://Broker.example.org"
+            [[output]]
+            name = "p"
+            type = "mqtt"
+            url = "mqtt://broker.example.org"
+            client_id = "meterd-box-o"
+            availability_topic = "plant/{gateway}"
+            """)
+        #expect(standard.count == 1 && standard.allSatisfy { $0.contains(#"that of output "o" at the same broker"#) }, "\(standard)")
         #expect(pair("mqtt://192.0.2.6", "gw").isEmpty && pair("mqtt://192.0.2.5", "gw-2").isEmpty)
+        #expect(
+            pair("mqtt://192.0.2.5", "gw-2", "")
+                == [
+                    #"/meterd.toml:6:1: output[1].availability_topic: is that of output "o" at the same broker, and would say offline when that one goes; name another, or "" for none"#
+                ])
     }
 
     @Test func influxIsReadWhole() throws {
@@ -247,7 +265,7 @@ import Uplink
         #expect(failure?.description == "the token file \(folder)/*** cannot be read: No such file or directory")
         #expect(
             problems("type = \"http\"\nurl = \"https://h/\"\ntoken_file = \"planted0SECRET\"") == [
-                "/meterd.toml:5:14: output[0].token_file: /*** cannot be read; name the file that holds the secret, not the secret itself"
+                "/meterd.toml:5:14: output[0].token_file: /*** cannot be read; give its whole path, from /; its name is not shown, for it may be the secret itself"
             ])
         #expect(
             problems("type = \"http\"\nurl = \"https://h/\"\ncert_file = \"secret\"\nkey_file = \"\"\"\nplanted\n0SECRET\"\"\"") == [

@@ -125,6 +125,18 @@ struct LaneTests {
         #expect(await store.outputStates()[0].historicalPolls == 0)
     }
 
+    /// A receiver that wants them in order would take those of the backlog for repeats.
+    @Test func aLetterIsNotReplayedAheadOfABacklogToWhoWantsOrder() async throws {
+        let store = try await late(TemporaryDirectory())
+        _ = try await store.commit(polls(41...45))
+        _ = try await store.slice(request())
+        try await store.settle(output: "park", through: 45, accepted: 4, rejected: [Rejection(seq: 43, reason: "no")])
+        #expect(try await store.replayDeadLetters(output: "park", seqs: nil) == 1)
+        #expect(try await store.offerReplay(output: "park", records: 10)?.polls.map(\.seq) == [43])
+        _ = try await store.offer(output: "park", SliceRequest(records: 10, age: .zero, policy: .inOrder))
+        #expect(try await store.offerReplay(output: "park", records: 10) == nil)
+    }
+
     /// What the newest lane has handed on is no loss when the size limit takes it, what the backlog had not is, to the poll.
     @Test func aLossCountsWhatWasNotHandedOnAndNothingElse() async throws {
         let store = try await late(TemporaryDirectory())

@@ -137,6 +137,42 @@ import Testing
         #expect(lines.filter { $0.hasPrefix("info output delivers again") }.count == 1)
     }
 
+    /// It says so under a 2xx, and again after each wait: nothing was delivered, and the alarm goes on.
+    @Test func whoPolitelyRejectsEverythingIsNoReceiverThatIsWellAgain() async {
+        let outbox = MemoryOutbox((1...12).map { Plant.poll($0) })
+        let upstream = RecordingUpstream { batch in
+            .accepted(rejected: batch.records.map { RejectedRecord(seq: $0.seq, reason: "unit unknown") })
+        }
+        let service = service(outbox, upstream)
+        await running(service) {
+            while service.status.state != .blocked { await Task.yield() }
+            while await outbox.deadLetters.count < 12 { await time.step() }
+        }
+        #expect(service.status.lastSuccess == nil && service.status.state == .blocked)
+        #expect(service.status.lastError?.hasSuffix("unit unknown") == true)
+        #expect(!log.withLock { $0.contains { $0.hasPrefix("info output delivers again") } })
+    }
+
+    @Test func nothingIsSentWhileTheOutputIsSetBackAndNobodyIsBlamed() async {
+        let outbox = MemoryOutbox((1...3).map { Plant.poll($0) })
+        let upstream = RecordingUpstream { _ in .unavailable(reason: "connection refused", retryAfter: nil) }
+        let service = service(outbox, upstream)
+        #expect(await service.beginRewind() == nil)
+        await running(service) {
+            // Idle turns and reloads wake it, and it does not send.
+            for _ in 0..<3 {
+                service.reload()
+                await time.step()
+            }
+            #expect(await upstream.batches.isEmpty)
+            #expect(service.status.lastError == nil)
+            await upstream.obey { _ in .accepted(rejected: []) }
+            service.rewound()
+            await outbox.settled(through: 3)
+        }
+        #expect(await outbox.accepted == 3)
+    }
+
     @Test func aWrongTokenPausesUntilReload() async {
         let outbox = MemoryOutbox([Plant.poll(1)])
         let upstream = RecordingUpstream { _ in .unauthorized(reason: "401") }

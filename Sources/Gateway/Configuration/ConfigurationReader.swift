@@ -139,7 +139,9 @@ private struct ConfigurationReader {
             _ = DraftDevice(own, isWhole: false)
             own.finish()
             if !isMain, !root.has("device") {
-                own.problem("", "holds for the devices of this file, and it has none; move it to the main file, where it holds for all")
+                own.problem(
+                    "", "holds for the devices of this file, and it has none; move it to the main file, where it holds for all",
+                    isFatal: false)
             }
         }
         if isMain { (common, knowsCommon) = (own, true) }
@@ -180,7 +182,7 @@ private struct ConfigurationReader {
         unique(outputs.map { ($0.output.name, $0.at) }, "output")
         checkEndpoints()
         checkAddresses()
-        OutputReader.checkBrokers(outputs)
+        OutputReader.checkBrokers(outputs, gateway: configuration.gateway.id)
         listener.check(configuration.api)
         if buses.count > ConfigurationLimits.buses {
             buses[ConfigurationLimits.buses].at.problem(

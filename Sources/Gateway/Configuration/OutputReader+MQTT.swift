@@ -47,17 +47,21 @@ extension OutputReader {
         return .mqtt(settings)
     }
 
-    /// One client id is one connection to a broker: two outputs with it would throw each other out.
-    static func checkBrokers(_ outputs: [(output: Configuration.Output, at: TomlReader)]) {
+    /// What two outputs at one broker cannot share: a client id is one connection, and they would throw each other out; and by the topic of
+    /// one's availability the other would be said to be gone with it. All else works meanwhile.
+    static func checkBrokers(_ outputs: [(output: Configuration.Output, at: TomlReader)], gateway: String) {
         var first: [String: String] = [:]
         for (output, table) in outputs {
-            guard case .mqtt(let settings) = output.target, !settings.clientID.isEmpty else { continue }
-            let session = "\(settings.clientID) \(settings.host):\(settings.port)"
-            if let earlier = first[session] {
-                table.problem(
-                    "client_id", "is that of output \"\(earlier)\" at the same broker, which lets in one at a time; each needs its own")
-            } else {
-                first[session] = output.name
+            guard case .mqtt(let settings) = output.target else { continue }
+            let broker = "\(settings.host.lowercased()):\(settings.port)"
+            func claim(_ key: String, _ value: String, _ reason: String) {
+                let earlier = first.updateValue(output.name, forKey: "\(broker) \(key) \(value)")
+                if let earlier { table.problem(key, "is that of output \"\(earlier)\" at the same broker, \(reason)", isFatal: false) }
+            }
+            let client = settings.named(Gateway.clientID(of: output.name, gateway: gateway)).clientID
+            claim("client_id", client, "which lets in one at a time; each needs its own")
+            if let topic = settings.availability {
+                claim("availability_topic", topic, "and would say offline when that one goes; name another, or \"\" for none")
             }
         }
     }

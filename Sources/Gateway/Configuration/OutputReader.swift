@@ -157,7 +157,9 @@ struct OutputReader {
         guard let path = table.path(key) else { return nil }
         if !TextFile.isRegular(path) || !FileManager.default.isReadableFile(atPath: path) {
             let shown = table.shownPath(key, path)
-            let cure = shown == path ? OutputReader.cure(path) : "name the file that holds the secret, not the secret itself"
+            let cure =
+                shown == path
+                ? OutputReader.cure(path) : "give its whole path, from /; its name is not shown, for it may be the secret itself"
             table.problem(key, "\(shown) cannot be read; \(cure)", isFatal: false)
         }
         return path

@@ -43,12 +43,16 @@ package struct Doctor: Sendable {
     /// Whom the daemon runs as. Where no unit says it, a daemon that runs has shown its rights, and else it is whoever asks.
     let user: DaemonUser?
 
-    /// - Parameter file: the config that the daemon is started with.
-    package init(file: String, daemon: Daemon, surroundings: Surroundings) {
+    /// - Parameters:
+    ///   - file: the config that the daemon is started with.
+    ///   - examined: what was found in it; read from the file when that was not yet done.
+    package init(
+        file: String, daemon: Daemon, surroundings: Surroundings, examined: (configuration: Configuration, problems: [Problem])? = nil
+    ) {
         self.file = file
         self.daemon = daemon
         self.surroundings = surroundings
-        (configuration, problems) = Configuration.examine(file: file)
+        (configuration, problems) = examined ?? Configuration.examine(file: file)
         let unit = ServiceUnit("meterd.service", in: surroundings.units)
         self.unit = unit
         if let own = surroundings.user {

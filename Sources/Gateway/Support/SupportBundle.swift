@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Glibc
 import Host
 import Metering
@@ -135,7 +134,7 @@ package struct SupportBundle: Sendable {
         guard entry.key == "password_file", let password = try? TokenFile(path: path).read(spaces: true) else { return [] }
         return listing.entries.compactMap { other in
             guard other.place == entry.place, other.key == "username", case .text(let user)? = other.exact else { return nil }
-            return Data("\(user):\(password)".utf8).base64EncodedString()
+            return HTTPUpstream.Credentials.login(user, password: password)
         }
     }
 

@@ -51,7 +51,7 @@ extension Store {
     func seqs(
         of run: KeptRun, from: Timestamp, until: Timestamp, corrections: [TimeCorrection]
     ) throws(StoreError) -> ClosedRange<Int64>? {
-        guard !run.wentBack else { return run.seqs }
+        guard !run.wentBack, !run.lacksSteps else { return run.seqs }
         let first = try seq(in: run.seqs) { chunk throws(StoreError) in try times(of: chunk, corrections).upperBound >= from }
         guard let first else { return nil }
         let beyond = try seq(in: first...run.seqs.upperBound) { chunk throws(StoreError) in

@@ -4,9 +4,10 @@ import Metering
 ///
 /// It works on a slice of n records, counted 0 ..< n, and hands them on from the first to the last, one request at a time, so that the
 /// cursor can follow. A part that is too large or refused is halved by record count, the larger half first (5 → 3, 2): the same
-/// records always give the same parts, hence the same batch ids, also after a restart.
+/// records and answers give the same parts, hence the same batch ids, also after a restart.
 ///
-/// No answer makes it give up a record but a refusal of that very record, alone: it becomes a dead letter with the receiver's words.
+/// No answer makes it give up a record but a refusal of that very record, alone or by its seq: it becomes a dead letter with the
+/// receiver's words.
 /// When `refusalRun` records in a row were refused and none was taken, the fault is hardly in the records. Then each further dead
 /// letter costs a pause, so that a receiver that refuses everything cannot turn a backlog into dead letters before someone looks.
 package struct DeliveryPlan: Sendable {

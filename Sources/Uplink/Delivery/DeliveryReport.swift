@@ -89,11 +89,11 @@ final class DeliveryReport: Sendable {
         state.withLock { if $0.fault == nil { $0.status.state = .idle } }
     }
 
-    /// What came of a request, and what the plan makes of it.
-    func note(_ settlement: Settlement, nextAttempt action: DeliveryPlan.Action) {
+    /// What came of a request with so many records, and what the plan makes of it.
+    func note(_ settlement: Settlement, of records: Int, nextAttempt action: DeliveryPlan.Action) {
         let next: Uptime? = if case .wait(let until) = action { until } else { nil }
         switch settlement {
-        case .accepted: answered()
+        case .accepted(let rejected): answered(refusal: rejected.count < records ? nil : rejected.first?.reason)
         case .refused(let reason), .tooLarge(let reason): answered(refusal: reason)
         case .unauthorized(let reason): fault(.unauthorized, reason, nextAttempt: next)
         case .unavailable(let reason, _): fault(.unavailable, reason, nextAttempt: next)
@@ -156,8 +156,8 @@ final class DeliveryReport: Sendable {
         guard starts else { return }
         let metadata: Logger.Metadata = ["fault": "\(fault.rawValue)", "reason": "\(reason)"]
         switch fault {
-        case .unavailable: logger.warning("output does not deliver; its data are kept and tried again", metadata: metadata)
-        case .unauthorized, .blocked, .store:
+        case .unavailable, .store: logger.warning("output does not deliver; its data are kept and tried again", metadata: metadata)
+        case .unauthorized, .blocked:
             logger.error("output does not deliver until someone acts; its data are kept", metadata: metadata)
         }
     }

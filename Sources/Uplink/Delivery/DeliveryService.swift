@@ -30,13 +30,12 @@ package actor DeliveryService {
 
     private var settings: DeliverySettings
     private let outbox: any Outbox
-    private let upstream: any Upstream
+    let upstream: any Upstream
     private let time: any TimeSource
     private let chance: @Sendable () -> Double
-    private let bell = Bell()
+    let bell = Bell()
     private let report: DeliveryReport
-    /// So often was the cursor set back since the loop last looked: what is in hand is no longer what comes next.
-    private let rewinds = Lock(0)
+    let rewinds = Lock(Rewinds())
 
     private var plan = DeliveryPlan()
     private var gate: PaceGate
@@ -88,23 +87,6 @@ package actor DeliveryService {
         bell.ring()
     }
 
-    /// The output's cursor is about to be set back in the store; `rewound` or `abandonRewind` says what became of that.
-    ///
-    /// - Returns: why the upstream does not allow it now, and then nothing has begun; nil when it does.
-    package nonisolated func beginRewind() async -> String? { await upstream.beginRewind() }
-
-    /// The output's cursor was set back in the store.
-    package nonisolated func rewound() {
-        rewinds.withLock { $0 += 1 }
-        bell.ring()
-    }
-
-    /// The output's cursor stays where it is.
-    package nonisolated func abandonRewind() async {
-        await upstream.endRewind()
-        bell.ring()
-    }
-
     /// Returns soon after the task is cancelled: a request in flight has `stopGrace` to be answered and settled.
     package func run() async {
         var action = DeliveryPlan.Action.load
@@ -113,28 +95,17 @@ package actor DeliveryService {
                 // What the receiver took is written down, so that it need not be sent twice.
                 guard case .settle = action else { break }
             }
-            let rewinds = takeRewinds()
-            if rewinds > 0 {
-                for _ in 0..<rewinds { await upstream.endRewind() }
-                action = startAnew()
-            }
+            if await endRewinds() { action = startAnew() }
             do {
                 action = try await perform(action)
                 storeFailures = 0
             } catch {
                 if Task.isCancelled { break }
-                if self.rewinds.withLock({ $0 }) > 0 { continue }
+                if rewinds.withLock({ $0.written > 0 }) { continue }
                 await storeFailed(error)
             }
         }
         await upstream.close()
-    }
-
-    private func takeRewinds() -> Int {
-        rewinds.withLock { rewinds in
-            defer { rewinds = 0 }
-            return rewinds
-        }
     }
 
     private func startAnew() -> DeliveryPlan.Action {
@@ -155,7 +126,7 @@ package actor DeliveryService {
             // Asked anew each time: a slice in hand is not sent, nor tried again, while someone has paused the output.
             let isPaused = await outbox.isPaused(output: settings.output)
             report.setPaused(isPaused)
-            guard !isPaused else {
+            guard !isPaused, !isBeingSetBack else {
                 _ = await wait(turnUntil: time.uptime() + DeliveryService.turn, orCommitAfter: nil)
                 return action
             }
@@ -292,9 +263,11 @@ package actor DeliveryService {
         report.sending(bound: settings.requestTimeout + settings.stopGrace + DeliveryService.slack)
         let settlement = await answer(to: batch)
         if Task.isCancelled, case .unavailable = settlement { return .load }
+        // The fault of nobody.
+        if isBeingSetBack, case .unavailable = settlement { return .send(part) }
         refusal = settlement.refusal ?? refusal
         let action = advance(.answered(settlement))
-        report.note(settlement, nextAttempt: action)
+        report.note(settlement, of: part.count, nextAttempt: action)
         return action
     }
 

@@ -64,8 +64,13 @@ package actor HTTPUpstream: Upstream {
             switch self {
             case .token(let file, let scheme): return "\(scheme) \(try file.read())"
             case .password(let file, let user):
-                return "Basic " + Data("\(user):\(try file.read(spaces: true))".utf8).base64EncodedString()
+                return "Basic " + Credentials.login(user, password: try file.read(spaces: true))
             }
+        }
+
+        /// What stands behind `Basic`.
+        package static func login(_ user: String, password: String) -> String {
+            Data("\(user):\(password)".utf8).base64EncodedString()
         }
     }
 
