@@ -2,7 +2,8 @@ import Evidence
 import Metering
 
 extension Store {
-    /// Keeps what decodes a device's polls. The same content is the same row, for ever.
+    /// Keeps what decodes a device's polls. The same content is the same row, for ever; one that was damaged is written anew, so that what was
+    /// read before can be decoded again.
     ///
     /// - Returns: the ids, in the order of the entries.
     /// - Throws: `.full`, `.io`, `.corrupt`, `.closed`.
@@ -13,6 +14,7 @@ extension Store {
             for entry in entries {
                 let fingerprint = Fingerprint(of: entry.canonicalText.utf8).bytes
                 if let id = try known(fingerprint, connection) {
+                    if try content(of: id, connection) != entry { try heal(id, entry, connection) }
                     ids.append(id)
                 } else {
                     ids.append(try insert(entry, fingerprint, connection))
@@ -69,10 +71,24 @@ extension Store {
         return id
     }
 
-    /// - Returns: nil when there is no such row, or when this meterd does not know what is in it.
+    /// - Returns: nil when there is no such row, when this meterd does not know what is in it, or when it is damaged, which is logged once.
     package func entry(_ id: CatalogID) throws(StoreError) -> CatalogEntry? {
-        let statement = try opened().statement(
-            "SELECT device, unit, role, profile, profile_text, invert FROM catalog WHERE id = ?")
+        let connection = try opened()
+        guard let entry = try content(of: id, connection) else { return nil }
+        // As the index has it, which also names the row when the fingerprint in it is what was hit.
+        guard try known(Fingerprint(of: entry.canonicalText.utf8).bytes, connection) == id else {
+            if damagedEntries.insert(id).inserted {
+                logger.error(
+                    "a catalog row is damaged; its polls cannot be decoded until its device is configured as it was then",
+                    metadata: ["store.catalog_id": "\(id.rawValue)", "device.name": "\(entry.device)", "profile": "\(entry.profile)"])
+            }
+            return nil
+        }
+        return entry
+    }
+
+    private func content(of id: CatalogID, _ connection: Connection) throws(StoreError) -> CatalogEntry? {
+        let statement = try connection.statement("SELECT device, unit, role, profile, profile_text, invert FROM catalog WHERE id = ?")
         defer { statement.reset() }
         try statement.bind([.integer(id.rawValue)])
         guard try statement.step(), let unit = UInt8(exactly: statement.integer(1)), let role = Role(rawValue: statement.text(2)) else {
@@ -81,6 +97,17 @@ extension Store {
         return CatalogEntry(
             device: statement.text(0), unit: unit, role: role, profile: statement.text(3), profileText: statement.text(4),
             invert: statement.integer(5) != 0)
+    }
+
+    private func heal(_ id: CatalogID, _ entry: CatalogEntry, _ connection: Connection) throws(StoreError) {
+        try connection.run(
+            "UPDATE catalog SET device = ?, unit = ?, role = ?, invert = ?, profile = ?, profile_text = ? WHERE id = ?",
+            .text(entry.device), .integer(Int64(entry.unit)), .text(entry.role.rawValue), .integer(entry.invert ? 1 : 0),
+            .text(entry.profile), .text(entry.profileText), .integer(id.rawValue))
+        damagedEntries.remove(id)
+        logger.warning(
+            "a damaged catalog row was written anew",
+            metadata: ["store.catalog_id": "\(id.rawValue)", "device.name": "\(entry.device)", "profile": "\(entry.profile)"])
     }
 
     private func known(_ fingerprint: [UInt8], _ connection: Connection) throws(StoreError) -> CatalogID? {

@@ -33,6 +33,7 @@ extension Store {
                 .integer(time.wall().milliseconds), .integer(time.uptime().nanoseconds), .integer(books.lastSeq + 1))
             run = try connection.integer("SELECT max(id) FROM run") ?? 0
             if isOlder { try beginAnotherJournal(connection) }
+            try writeRestore(connection)
             try writeClockEvents(clockEvents, connection)
             for name in configuredOutputs { try openOutput(name, connection) }
         }
@@ -46,14 +47,10 @@ extension Store {
     }
 
     private func openOrReplace(_ files: DataDirectory) throws(StoreError) {
-        if let damage = try files.headerDamage() {
-            try replace(files, reason: damage)
-            return
-        }
         // SQLite would take the log to end there, without a word.
-        let behind = LogFrames(path: files.journal + "-wal")
-        if behind.isDamaged {
-            try replace(files, reason: "\(behind.commitsBehindDamage) commits stand behind a broken place of the write-ahead log")
+        let logDamage = LogFrames(path: files.journal + "-wal").damage
+        if let damage = try files.headerDamage() ?? logDamage {
+            try replace(files, reason: damage, isLogBroken: logDamage != nil)
             return
         }
         do {
@@ -66,13 +63,15 @@ extension Store {
             connection = nil
             // Anything else says nothing about the file: a disk that fails for now, or too little memory.
             guard error.code == .corrupt else { throw error }
-            try replace(files, reason: error.cause ?? error.message)
+            try replace(files, reason: error.cause ?? error.message, isLogBroken: false)
         }
     }
 
-    private func replace(_ files: DataDirectory, reason: String) throws(StoreError) {
+    private func replace(_ files: DataDirectory, reason: String, isLogBroken: Bool) throws(StoreError) {
+        try files.holdPlace()
+        let salvaged = try salvage(files, isLogBroken: isLogBroken)
         report.reason = reason
-        report.salvaged = salvage(files)
+        report.salvaged = salvaged
         let name = try files.setAside(at: time.wall(), successor: report.salvaged != nil)
         report.quarantined = name
         logger.error(
@@ -84,30 +83,47 @@ extension Store {
         try load(try openFile(files, checking: false))
     }
 
-    /// Makes a new journal beside the damaged one, of what can be read in that. Nil when there is nothing, or no room.
-    private func salvage(_ files: DataDirectory) -> SalvageReport? {
+    /// Makes a new journal beside the damaged one, of what can be read in that. Nil when there is nothing.
+    ///
+    /// - Parameter isLogBroken: the newest commits may be missing, so that seqs may be given again: it goes on under another id.
+    /// - Throws: `.full` and `.io`: the damaged files stay where they are, for another try.
+    private func salvage(_ files: DataDirectory, isLogBroken: Bool) throws(StoreError) -> SalvageReport? {
         files.removeSalvaged()
         let found = Salvage(path: files.journal)
         guard found.journal != nil || !found.chunks.isEmpty else { return nil }
-        do {
+        do throws(StoreError) {
+            let bytes = min(StoreLimits.salvagedBytes, found.chunks.reduce(0) { $0 + $1.bytes })
+            if let free = files.freeBytes, free < bytes { _ = files.dropBallast() }
+            // A try in vain would wear the flash.
+            if let free = files.freeBytes, free < bytes { throw StoreError(.full, "\(bytes >> 10) KiB are needed") }
             let connection = try Connection(path: files.salvaged, fileSystem: fileSystem)
-            do {
+            do throws(StoreError) {
                 try connection.configure()
-                try Schema.migrate(
-                    connection, created: time.wall().milliseconds, journalID: found.journal?.id ?? randomHex(bytes: 16))
+                let id = isLogBroken ? nil : found.journal?.id
+                try Schema.migrate(connection, created: time.wall().milliseconds, journalID: id ?? randomHex(bytes: 16))
                 let report = try found.write(to: connection, bytes: StoreLimits.salvagedBytes, now: time.wall())
                 try connection.checkpoint(SQLITE_CHECKPOINT_TRUNCATE)
                 connection.close()
                 files.removeSalvagedLog()
+                if isLogBroken { self.report.restoredFrom = found.journal?.id }
                 return report
             } catch {
                 connection.closeUntouched()
                 throw error
             }
         } catch {
-            logger.error("nothing could be salvaged from the damaged journal", metadata: ["store.reason": "\(error)"])
             files.removeSalvaged()
-            return nil
+            switch error.code {
+            case .full:
+                throw StoreError(
+                    .full,
+                    "\(files.journal) is damaged, and there is no space for a new one of what can be read in it; free some, "
+                        + "meterd goes on by itself", cause: "\(error)")
+            case .io: throw error
+            default:
+                logger.error("nothing could be salvaged from the damaged journal", metadata: ["store.reason": "\(error)"])
+                return nil
+            }
         }
     }
 
@@ -141,7 +157,7 @@ extension Store {
             throw StoreError(
                 .io,
                 "\(files.journal) is empty or gone, and was not when meterd opened it; put back the file, "
-                    + "or restart meterd to begin a new one")
+                    + "or restart meterd to begin a new one with what its log holds")
         }
         let connection = try Connection(path: files.journal, fileSystem: fileSystem, creating: false)
         do throws(StoreError) {
@@ -250,7 +266,8 @@ extension Store {
         let now = time.uptime()
         if let (fault, at) = startFault, now - at < StoreLimits.startRetry { throw fault }
         do throws(StoreError) { try start() } catch {
-            startFault = (error, now)
+            // A try that reads a whole damaged journal may take longer than the pause.
+            startFault = (error, time.uptime())
             throw error
         }
         startFault = nil

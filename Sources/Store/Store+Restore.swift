@@ -1,16 +1,16 @@
 import Host
 import Metering
 
-/// A journal that was put back from a backup. It would count on from where it stood, and give new polls the seqs of polls that receivers
-/// have had since, who would drop them as repeats. So it goes on as another journal, under another id.
+/// A journal that was put back from a backup, or whose newest commits may be missing after damage. It would count on from where it stood, and
+/// give new polls the seqs of polls that receivers have had since, who would drop them as repeats. So it goes on as another journal, under
+/// another id.
 ///
-/// What tells is a mark on the data directory itself, an extended attribute, which no copy of the files in it brings along or takes
-/// away: the id of the journal that was here last, its newest run, and after a clean end its last seq.
+/// What tells, but for a broken log, is a mark on the data directory itself, an extended attribute, which no copy of the files in it
+/// brings along or takes away: the id of the journal that was here last, its newest run, and after a clean end its last seq.
 extension Store {
     /// A run row is on the disk before the mark names it, so that the file is never behind the mark by itself.
     func isOlderThanItWas(_ files: DataDirectory, _ connection: Connection) throws(StoreError) -> Bool {
-        // A file that was damaged and replaced says of itself what it lacks.
-        guard report.quarantined == nil, let mark = files.journalMark, mark.journalID == report.journalID else { return false }
+        guard let mark = files.journalMark, mark.journalID == report.journalID else { return false }
         let newestRun = try connection.integer("SELECT max(id) FROM run") ?? 0
         return newestRun < mark.run || books.lastSeq < mark.lastSeq ?? 0
     }
@@ -19,12 +19,17 @@ extension Store {
     func beginAnotherJournal(_ connection: Connection) throws(StoreError) {
         let (before, now) = (report.journalID, randomHex(bytes: 16))
         try connection.run("UPDATE journal SET journal_id = ?", .text(now))
-        try connection.run("UPDATE run SET restored_from = ? WHERE id = ?", .text(before), .integer(run))
         report.restoredFrom = before
         report.journalID = now
+    }
+
+    /// In the transaction that begins the run: which journal it was before this start, if another.
+    func writeRestore(_ connection: Connection) throws(StoreError) {
+        guard let before = report.restoredFrom else { return }
+        try connection.run("UPDATE run SET restored_from = ? WHERE id = ?", .text(before), .integer(run))
         logger.warning(
             "the journal is older than the one that was here: it goes on under another id, so that no new reading is taken for a repeat",
-            metadata: ["store.directory": "\(directory)", "store.journal": "\(now)", "store.journal_before": "\(before)"])
+            metadata: ["store.directory": "\(directory)", "store.journal": "\(report.journalID)", "store.journal_before": "\(before)"])
     }
 
     /// The last time it went on under another id, while polls of that run or of an earlier one are kept.
@@ -41,7 +46,7 @@ extension Store {
     }
 }
 
-/// The journal was put back from a backup, and goes on under another id since.
+/// The journal was put back from a backup, or may lack its newest polls after damage, and goes on under another id since.
 package struct JournalRestore: Hashable, Sendable {
     /// The id it had.
     package var from: String

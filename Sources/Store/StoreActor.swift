@@ -66,6 +66,7 @@ package actor Store {
     /// The first seq of this start of the machine.
     var bootSeq: Int64?
     var damagedChunks: Set<Int64> = []
+    var damagedEntries: Set<CatalogID> = []
     var commitTimes: [(lastSeq: Int64, at: Uptime)] = []
     var cache: [CachedChunk] = []
     var lastRetention: Uptime?
@@ -183,7 +184,8 @@ package struct OpenReport: Hashable, Sendable {
     package var reason: String?
     /// What was brought over from it into the new one; nil when nothing could be.
     package var salvaged: SalvageReport?
-    /// The journal's id before this start, when the file was found to be older than the one that was here last: from a backup.
+    /// The journal's id before this start, when the file was found to be older than the one that was here last, from a backup,
+    /// or may be, since its log was broken.
     package var restoredFrom: String?
     /// The format the file had; 0 when it was made new.
     package var migratedFrom = 0

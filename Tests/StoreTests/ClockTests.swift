@@ -65,6 +65,8 @@ struct ClockTests {
         }
         #expect(corrected.map(\.poll.time.milliseconds) == [100_000, 40_000, 0].map { 1_795_459_200_000 - $0 })
         #expect(corrected.map(\.poll.clock) == [.informative, .informative, .synchronized])
+        let now = time.wall()
+        #expect(try await second.keptTimes() == now.advanced(by: .seconds(-100))...now, "as the export has them")
         await second.close()
     }
 

@@ -224,4 +224,15 @@ struct FaultTests {
         }
         #expect(failure?.code == .directory)
     }
+
+    /// systemd makes every directory read-only that the unit does not name.
+    @Test func aReadOnlyDirectoryIsNotSaidToBeTheDisksFaultAlone() {
+        let failure = StoreError(directory: "/mnt/data", refusedWith: EROFS)
+        #expect(failure.code == .io && failure.message.hasPrefix("/mnt/data is read-only; "))
+        #expect(
+            failure.message.contains("ReadWritePaths=") && failure.message.contains("the disk")
+                && failure.cause?.contains("ead-only") == true)
+        #expect(StoreError(directory: "/mnt/data", refusedWith: ENOSPC).code == .full)
+        #expect(StoreError(directory: "/mnt/data", refusedWith: EACCES).code == .directory)
+    }
 }

@@ -139,6 +139,41 @@ struct FullDiskTests {
         await again.close()
     }
 
+    /// None at all, too little for what is read, too little for the way it is written.
+    @Test(arguments: [0, 148 << 10, 4 << 20]) func aDamagedJournalWaitsForRoom(_ room: Int64) async throws {
+        let disk = try SmallDisk(megabytes: 32)
+        let time = ManualTime()
+        let first = try await open(disk, time)
+        let round = noise(seed: 97)
+        for _ in 0..<8 { _ = try await first.commit(round) }
+        let id = await first.journalState().journalID
+        await first.dieForTest()
+        let file = Glibc.open(disk.path + "/journal.db", O_WRONLY)
+        #expect(pwrite(file, "x", 1, 0) == 1)
+        close(file)
+        unlink(disk.path + "/ballast")
+        disk.fill(leaving: room)
+
+        let store = try await Store.open(directory: disk.path, outputs: ["park"], time: time, patient: true, logger: quiet)
+        let writer = JournalWriter(store: store, interval: .seconds(1), time: time, logger: quiet)
+        writer.take(poll(1), readings: 2)
+        for _ in 0..<2 {
+            time.advance(by: .seconds(5))
+            #expect(await writer.commitAll() == false)
+            #expect(writer.lastError?.code == .full && writer.lastError?.message.contains("journal.db is damaged") == true)
+            #expect(access(disk.path + "/journal.db", F_OK) == 0 && access(disk.path + "/journal.db-wal", F_OK) == 0)
+            #expect(access(disk.path + "/journal.db.new", F_OK) != 0)
+        }
+
+        disk.empty()
+        time.advance(by: .seconds(5))
+        #expect(await writer.commitAll())
+        let state = await store.journalState()
+        #expect(state.journalID == id && state.polls == 8 * round.count + 1 && state.lostPolls == 0)
+        #expect(await store.openReport.salvaged?.polls == 8 * round.count)
+        await store.close()
+    }
+
     @Test func aStartOnAFullDiskSucceeds() async throws {
         let disk = try SmallDisk(megabytes: 32)
         let time = ManualTime()

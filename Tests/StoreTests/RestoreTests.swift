@@ -93,6 +93,20 @@ struct RestoreTests {
         await again.close()
     }
 
+    @Test func anOldDatabaseThatIsDamagedTooGoesOnUnderAnotherId() async throws {
+        guard let directory = markable() else { return }
+        let id = try await live(directory, 1...5)
+        var backup = try backUp(directory)
+        #expect(try await live(directory, 6...9) == id)
+        backup["journal.db"]?[0] ^= 1
+        try restore(backup, to: directory)
+        let store = try await Store.open(directory)
+        #expect(await store.openReport.salvaged?.polls == 5)
+        #expect(await store.openReport.restoredFrom == id)
+        #expect(await store.journalState().journalID != id)
+        await store.close()
+    }
+
     @Test func aMarkIsReadAsItWasWritten() {
         for mark in [JournalMark(journalID: "2f6e", run: 17, lastSeq: nil), JournalMark(journalID: "2f6e", run: 17, lastSeq: 98_230)] {
             #expect(JournalMark(mark.text) == mark)

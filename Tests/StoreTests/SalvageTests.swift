@@ -1,3 +1,4 @@
+import CSQLite
 import Glibc
 import Metering
 import Testing
@@ -189,6 +190,125 @@ struct SalvageTests {
         let third = try await Store.open(cut, outputs: ["park", "slow"])
         #expect(await third.journalState().lastSeq == 300)
         #expect(!cut.names.contains("journal.db.new"))
+    }
+}
+
+/// What becomes of a damaged log.
+extension SalvageTests {
+    /// As a kill leaves it: what was committed stands in the log; when it has begun anew, behind it frames from before.
+    private func killed(begunAnew: Bool) async throws -> TemporaryDirectory {
+        let (store, directory) = try await filled()
+        if begunAnew {
+            try await store.setForTest("PRAGMA wal_checkpoint(RESTART)")
+            _ = try await store.commit(polls(301...330))
+            _ = try await store.commit(polls(331...360))
+        }
+        let copy = try directory.copyOfJournal(fleeting: true)
+        await store.close()
+        return copy
+    }
+
+    private static let spoiled: [(Int, UInt8)] = [(32, 0), (4096, 0), (4096, 0xff), (4096, 0x55)]
+
+    @Test(arguments: [false, true], spoiled) func aLogWithoutItsBeginningGivesNoSeqTwice(_ begunAnew: Bool, _ spoil: (Int, UInt8))
+        async throws
+    {
+        let directory = try await killed(begunAnew: begunAnew)
+        let id = try await journalID(of: try directory.copyOfJournal(fleeting: true))
+        let last: Int64 = begunAnew ? 360 : 300
+        try directory.write(
+            [UInt8](repeating: spoil.1, count: spoil.0) + directory.bytes(of: "journal.db-wal")[spoil.0...], to: "journal.db-wal")
+        let store = try await Store.open(directory, outputs: ["park", "slow"])
+        let report = await store.openReport
+        #expect(report.reason == "the header of the write-ahead log is broken")
+        #expect(report.salvaged?.keepsBooks == true && report.salvaged?.cursors == 2 && report.restoredFrom == id)
+        let state = await store.journalState()
+        #expect(state.journalID != id && state.journalID == report.journalID && state.restore?.from == id)
+        #expect(state.lastSeq == last && Int64(state.polls + state.lostPolls) == last)
+        #expect(state.lostPolls <= (begunAnew ? 30 : 0))
+        #expect(try await store.commit(polls(500...500))?.first == last + 1)
+        await store.close()
+        let again = try await Store.open(directory, outputs: ["park", "slow"])
+        #expect(await again.journalState().journalID == state.journalID)
+        #expect(await again.openReport.restoredFrom == nil)
+        await again.close()
+    }
+
+    /// Nothing tells how far it was: other polls under other names.
+    @Test(arguments: [false, true]) func aLogOfZerosGivesNoSeqTwice(_ begunAnew: Bool) async throws {
+        let directory = try await killed(begunAnew: begunAnew)
+        let id = try await journalID(of: try directory.copyOfJournal(fleeting: true))
+        try directory.write([UInt8](repeating: 0, count: directory.bytes(of: "journal.db-wal").count), to: "journal.db-wal")
+        let store = try await Store.open(directory, outputs: ["park", "slow"])
+        #expect(await store.journalState().journalID != id)
+        #expect(await store.openReport.restoredFrom == id)
+        #expect(await store.journalState().lastSeq == (begunAnew ? 300 : 0))
+        await store.close()
+    }
+
+    @Test func theNewestGenerationIsKnownWithoutTheHeader() async throws {
+        let directory = try await killed(begunAnew: true)
+        let whole = LogFrames(path: directory.journal + "-wal")
+        let bytes = try directory.bytes(of: "journal.db-wal")
+        #expect(whole.damage == nil && whole.committed.count > 4)
+        #expect((whole.committed.last?.offset ?? 0) + 2 * Connection.pageSize < bytes.count, "no frames from before stand behind")
+        try directory.write([UInt8](repeating: 0, count: 4096) + bytes[4096...], to: "journal.db-wal")
+        let damaged = LogFrames(path: directory.journal + "-wal")
+        #expect(damaged.committed.map(\.offset) == whole.committed.dropFirst(2).map(\.offset))
+    }
+
+    private func journalID(of copy: TemporaryDirectory) async throws -> String {
+        let store = try await Store.open(copy, outputs: ["park", "slow"])
+        let id = await store.journalState().journalID
+        await store.close()
+        return id
+    }
+
+    /// SQLite would delete the log beside such a file, and begin a new journal without a word.
+    @Test(arguments: [false, true]) func aLogWithoutItsDatabaseIsRead(_ isEmpty: Bool) async throws {
+        let directory = try await killed(begunAnew: false)
+        let id = try await journalID(of: try directory.copyOfJournal(fleeting: true))
+        let log = try directory.bytes(of: "journal.db-wal")
+        if isEmpty { try directory.write([], to: "journal.db") } else { #expect(unlink(directory.journal) == 0) }
+
+        // Whatever ends the first try: what was made until then is not taken for the journal.
+        let disk = try #require(FailingDisk())
+        disk.fail(opening: "journal.db.new", with: SQLITE_IOERR)
+        let failure = await #expect(throws: StoreError.self) { try await Store.open(directory, fileSystem: disk.name) }
+        #expect(failure?.code == .io)
+        #expect(try directory.bytes(of: "journal.db-wal") == log)
+        try directory.write([UInt8](repeating: 7, count: 5000), to: "journal.db.new")
+
+        let store = try await Store.open(directory, outputs: ["park", "slow"])
+        let report = await store.openReport
+        #expect(report.reason == "the database is empty or gone, its write-ahead log is not")
+        let name = try #require(report.quarantined?.split(separator: "/").last.map(String.init))
+        #expect(try directory.bytes(of: name + "-wal") == log)
+        #expect(await store.journalState().journalID == id)
+        #expect(await store.outputStates().map(\.cursor) == [90, 0])
+        #expect(try await store.read(first: 1, last: 999, limit: 999).map(\.poll) == polls(1...300).map(\.poll))
+        #expect(try await store.commit(polls(301...301))?.first == 301)
+        await store.close()
+    }
+
+    /// Nothing that is kept is older: it may have been read since the run began.
+    @Test func aLossAtTheFrontBeginsWithItsRun() async throws {
+        var generator = SeededGenerator(seed: 82)
+        let filling = plant(devices: 10, rounds: 30, values: 10, using: &generator)
+        let (store, directory) = try await filled(filling)
+        try await store.copyTheLog()
+        await store.close()
+        let copy = TemporaryDirectory(fleeting: ())
+        let first = ChunkEncoder.encode(Array(filling[..<30]))
+        let pages = try directory.bytes(of: "journal.db").chunked(Connection.pageSize)
+        #expect(pages.contains { $0.contains(part: first) })
+        try copy.write(pages.flatMap { $0.contains(part: first) ? [UInt8](repeating: 0, count: $0.count) : $0 }, to: "journal.db")
+        let again = try await Store.open(copy, outputs: ["park", "slow"])
+        let loss = try #require(try await again.recordedLosses().first)
+        #expect(loss.cause == .damaged && loss.seqs?.lowerBound == 1)
+        let kept = try #require(try await again.read(first: 1, last: 999, limit: 1).first)
+        #expect(loss.firstTime == ManualTime().wall() && loss.lastTime == kept.poll.time)
+        await again.close()
     }
 }
 

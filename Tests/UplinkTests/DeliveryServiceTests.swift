@@ -92,6 +92,16 @@ import Testing
         #expect(await outbox.deadLetters.allSatisfy { $0.reason.contains("catalog entry 100 is missing") })
     }
 
+    /// A damaged row is written anew when its device is taken in again: by then nobody starts the daemon anew.
+    @Test func whatTheCatalogLackedIsLookedUpAgain() {
+        var sources = SourceCache { _ in Plant.decoder }
+        guard case .undecodable(let reason) = sources.learn(CatalogID(100), nil) else { return #expect(Bool(false), "it decodes") }
+        #expect(reason == "catalog entry 100 is missing from the database or damaged in it")
+        #expect(sources.known(CatalogID(100)) == nil)
+        _ = sources.learn(CatalogID(100), Plant.entry)
+        #expect(sources.known(CatalogID(100)) != nil)
+    }
+
     @Test func aSliceOfWhichNothingCanBeDecodedIsSettledWithoutARequest() async {
         let outbox = MemoryOutbox((1...3).map { Plant.poll($0, entry: CatalogID(100)) })
         let upstream = RecordingUpstream()

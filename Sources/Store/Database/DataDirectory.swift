@@ -24,15 +24,7 @@ final class DataDirectory {
             throw StoreError(.directory, "\(path) is no directory; create it, owned by the user meterd runs as", cause: lastErrno())
         }
         lock = open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
-        guard lock >= 0 else {
-            if errno == ENOSPC || errno == EDQUOT {
-                throw StoreError(.full, "\(path): no space left; free some, meterd goes on by itself", cause: lastErrno())
-            }
-            if errno == EROFS || errno == EIO {
-                throw StoreError(.io, "\(path) cannot be written; check the disk, meterd tries again", cause: lastErrno())
-            }
-            throw StoreError(.directory, "\(path) cannot be written; give it to the user meterd runs as", cause: lastErrno())
-        }
+        guard lock >= 0 else { throw StoreError(directory: path, refusedWith: errno) }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             let holder = DataDirectory.head(of: path + "/lock", count: 16).flatMap { Int(String(decoding: $0, as: UTF8.self).trimmed) }
             close(lock)
@@ -62,13 +54,17 @@ final class DataDirectory {
         close(lock)
     }
 
-    /// What is wrong with the file's first 100 bytes; nil for a new file and for one that looks like ours.
+    /// What is wrong with the file's first 100 bytes; nil for a new file and for one that looks like ours. An empty file beside a full log
+    /// is no new one: SQLite would delete that log.
     ///
     /// - Source: SQLite "Database File Format", 1.3: magic at 0, write and read version at 18 and 19, schema format at 44, text
     ///   encoding at 56, user version at 60, application id at 68, big endian.
     /// - Throws: `.newer` and `.foreign`, before SQLite has touched anything.
     func headerDamage() throws(StoreError) -> String? {
-        guard let header = DataDirectory.head(of: journal, count: 100), !header.isEmpty else { return nil }
+        guard let header = DataDirectory.head(of: journal, count: 100), !header.isEmpty else {
+            let isOnlyLog = journalBytes == 0 && LogFrames.holdsMore(journal + "-wal")
+            return isOnlyLog ? "the database is empty or gone, its write-ahead log is not" : nil
+        }
         guard header.count == 100, header.starts(with: Array("SQLite format 3\0".utf8)) else { return "not a database" }
         // What no SQLite ever wrote: it would take such a file for one of a later version, and refuse it.
         guard (1...2).contains(header[18]), (1...2).contains(header[19]) else { return "the database header is damaged" }
@@ -119,6 +115,14 @@ final class DataDirectory {
             try move(salvaged, to: journal)
             sync()
         }
+    }
+
+    /// Makes an empty journal where there is none, so that a salvaged one which is only half made is not taken for its successor.
+    func holdPlace() throws(StoreError) {
+        let file = open(journal, O_WRONLY | O_CREAT | O_CLOEXEC, 0o640)
+        guard file >= 0 else { throw StoreError(directory: path, refusedWith: errno) }
+        close(file)
+        sync()
     }
 
     func removeSalvaged() {
@@ -201,6 +205,21 @@ final class DataDirectory {
 }
 
 func lastErrno() -> String { String(cString: strerror(errno)) }
+
+extension StoreError {
+    /// No file can be made in the directory.
+    package init(directory path: String, refusedWith error: Int32) {
+        let cause = String(cString: strerror(error))
+        switch error {
+        case ENOSPC, EDQUOT: self.init(.full, "\(path): no space left; free some, meterd goes on by itself", cause: cause)
+        case EROFS:
+            let cure = "check the disk, and that the unit allows the place (ReadWritePaths=): sudo meterctl doctor"
+            self.init(.io, "\(path) is read-only; \(cure); meterd tries again", cause: cause)
+        case EIO: self.init(.io, "\(path) cannot be written; check the disk, meterd tries again", cause: cause)
+        default: self.init(.directory, "\(path) cannot be written; give it to the user meterd runs as", cause: cause)
+        }
+    }
+}
 
 extension String {
     fileprivate var trimmed: String { String(filter { !$0.isWhitespace && $0 != "\0" }) }

@@ -87,12 +87,23 @@ extension Store {
         return String(decoding: text.take().dropLast(), as: UTF8.self)
     }
 
-    /// When the first and the last poll that are kept were read, as they were dated then; nil when none are.
+    /// When the first and the last poll that are kept were read, as far as that is known by now; nil when none are.
     package func keptTimes() throws(StoreError) -> ClosedRange<Timestamp>? {
-        let first = try summaries("\(Store.summaryColumns) ORDER BY first_seq LIMIT 1", [])
-        let last = try summaries("\(Store.summaryColumns) ORDER BY first_seq DESC LIMIT 1", [])
-        guard let from = first.first?.firstTime, let until = last.first?.lastTime else { return nil }
-        return min(from, until)...max(from, until)
+        let corrections = try knownCorrections()
+        let ends =
+            try summaries("\(Store.summaryColumns) ORDER BY first_seq LIMIT 1", [])
+            + summaries("\(Store.summaryColumns) ORDER BY first_seq DESC LIMIT 1", [])
+        var times: [Timestamp] = []
+        for chunk in ends {
+            let seqs = chunk.firstSeq...max(chunk.firstSeq, chunk.lastSeq)
+            if corrections.contains(where: { $0.seqs.overlaps(seqs) }) {
+                times += try polls(in: seqs).map { stored in corrections.reduce(stored) { $1.corrected($0) }.poll.time }
+            } else {
+                times += [chunk.firstTime, chunk.lastTime]
+            }
+        }
+        guard let from = times.min(), let until = times.max() else { return nil }
+        return from...until
     }
 
     /// Names of the devices of which polls were ever kept, in the order of the alphabet.

@@ -73,27 +73,31 @@ struct LogFrames {
     private(set) var committed: [Frame] = []
     /// Commits behind the first frame whose checksum fails; SQLite takes the log to end there.
     private(set) var commitsBehindDamage = 0
+    /// There is more than the header, and that is broken.
+    private var isHeaderBroken = false
 
-    /// Whether the log was damaged after it was written. A power cut leaves one torn transaction at most, since each is flushed before
-    /// the next begins; two commits behind a broken frame were both whole once.
-    var isDamaged: Bool { commitsBehindDamage > 1 }
+    /// What was damaged in the log after it was written; nil when nothing was. A power cut leaves one torn transaction at most, since each
+    /// is flushed before the next begins, and the header before the first: two commits behind a broken frame were both whole once.
+    var damage: String? {
+        if isHeaderBroken { return "the header of the write-ahead log is broken" }
+        return commitsBehindDamage > 1 ? "\(commitsBehindDamage) commits stand behind a broken place of the write-ahead log" : nil
+    }
 
     init(path: String) {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return }
         defer { close(file) }
-        var header = [UInt8](repeating: 0, count: 32)
-        guard pread(file, &header, 32, 0) == 32 else { return }
+        var header = [UInt8](repeating: 0, count: LogFrames.headerBytes)
+        guard pread(file, &header, header.count, 0) == header.count else { return }
         var sum = LogChecksum(isBigEndian: header[3] & 1 == 1)
         sum.add(header[0..<24])
-        var isWhole = sum.matches(header[24..<32])
-        var salts = Array(header[16..<24])
-        var frame = [UInt8](repeating: 0, count: 24 + Connection.pageSize)
+        var isWhole = header[0..<4].bigEndian & ~1 == LogFrames.magic && sum.matches(header[24..<32])
+        isHeaderBroken = !isWhole && LogFrames.holdsMore(path)
+        let salts = isWhole ? Array(header[16..<24]) : LogFrames.newestSalts(file)
+        var frame = [UInt8](repeating: 0, count: LogFrames.frameBytes)
         var frames: [Frame] = []
-        var offset = 32
+        var offset = LogFrames.headerBytes
         while pread(file, &frame, frame.count, off_t(offset)) == frame.count {
-            // The first frame is always of the present generation.
-            if offset == 32, !isWhole { salts = Array(frame[8..<16]) }
             let isOurs = frame[8..<16].elementsEqual(salts)
             if isWhole {
                 sum.add(frame[0..<8])
@@ -113,6 +117,40 @@ struct LogFrames {
             offset += frame.count
         }
     }
+
+    /// Whether there is more in the log than its header.
+    static func holdsMore(_ path: String) -> Bool {
+        var facts = stat()
+        return stat(path, &facts) == 0 && facts.st_size > headerBytes
+    }
+
+    /// What marks the frames of the newest generation: SQLite raises the first number by one whenever the log begins anew. Only a frame that
+    /// goes on with the checksum of the one before it tells; empty when none does.
+    private static func newestSalts(_ file: Int32) -> [UInt8] {
+        var newest: [UInt8] = []
+        var before = [UInt8](repeating: 0, count: 24)
+        var frame = [UInt8](repeating: 0, count: frameBytes)
+        var offset = headerBytes
+        while pread(file, &frame, frame.count, off_t(offset)) == frame.count {
+            var sum = LogChecksum(isBigEndian: 1.bigEndian == 1, goingOn: before[16..<24])
+            sum.add(frame[0..<8])
+            sum.add(frame[24...])
+            let salts = Array(frame[8..<16])
+            // The checksum of zeros is zero, and no page has that number.
+            if frame[0..<4].bigEndian > 0, before[8..<16].elementsEqual(salts), sum.matches(frame[16..<24]) {
+                let step = Int32(bitPattern: salts[0..<4].bigEndian &- newest.prefix(4).bigEndian)
+                if newest.isEmpty || step > 0 { newest = salts }
+            }
+            before = Array(frame[..<24])
+            offset += frame.count
+        }
+        return newest
+    }
+
+    /// But for the last bit, which tells the byte order of the checksums: that of the machine that wrote it.
+    private static let magic: UInt32 = 0x377f_0682
+    private static let headerBytes = 32
+    private static let frameBytes = 24 + Connection.pageSize
 }
 
 /// The running checksum of a write-ahead log, over pairs of 32-bit words.
@@ -122,6 +160,13 @@ private struct LogChecksum {
     private var second: UInt32 = 0
 
     init(isBigEndian: Bool) { self.isBigEndian = isBigEndian }
+
+    /// - Parameter stored: the checksum so far.
+    init(isBigEndian: Bool, goingOn stored: ArraySlice<UInt8>) {
+        self.isBigEndian = isBigEndian
+        first = stored.prefix(4).bigEndian
+        second = stored.dropFirst(4).bigEndian
+    }
 
     /// - Parameter bytes: a multiple of eight.
     mutating func add(_ bytes: ArraySlice<UInt8>) {

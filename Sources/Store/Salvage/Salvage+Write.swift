@@ -7,7 +7,7 @@ package struct SalvageReport: Hashable, Sendable {
     /// Known to have been in the damaged file, and not brought over. Readings where their number is known.
     package var lostPolls = 0
     package var lostReadings = 0
-    /// Seqs and the journal's id go on. Otherwise there is another journal id, and no cursor.
+    /// Seqs and cursors go on, and the journal's id, unless the log was broken. Otherwise there is another journal id, and no cursor.
     package var keepsBooks = false
     /// Outputs that go on at their cursor; others begin anew with what was brought over.
     package var cursors = 0
@@ -105,9 +105,10 @@ extension Salvage {
             readingsLeft -= share
             let before = kept.last { $0.lastSeq < gap.lowerBound }?.lastTime
             let after = kept.first { $0.firstSeq > gap.upperBound }?.firstTime
+            let end = after ?? now.milliseconds
             try connection.run(
                 "INSERT INTO loss VALUES (NULL, 'damaged', ?, ?, ?, ?, ?, ?, ?)", .integer(gap.lowerBound), .integer(gap.upperBound),
-                SQLValue(gap.count), SQLValue(share), SQLValue(before ?? after ?? 0), SQLValue(after ?? now.milliseconds),
+                SQLValue(gap.count), SQLValue(share), .integer(before ?? min(begin(of: gap), end)), .integer(end),
                 .integer(now.milliseconds))
         }
         if let journal {
@@ -117,6 +118,15 @@ extension Salvage {
             "UPDATE journal SET last_seq = ?, polls = ?, readings = ?, lost_polls = ?, lost_readings = ?, commits = ?", .integer(last),
             SQLValue(report.polls), SQLValue(report.readings), .integer((journal?.lostPolls ?? 0) + Int64(report.lostPolls)),
             .integer((journal?.lostReadings ?? 0) + Int64(report.lostReadings)), .integer((journal?.commits ?? 0) + 1))
+    }
+
+    /// When the first poll of a gap may have been read, of which no chunk tells: when its run began, else when the journal did.
+    private func begin(of gap: ClosedRange<Int64>) -> Int64 {
+        let opened = runs.values.filter { row in
+            guard case .integer(let first) = row.values[4] else { return false }
+            return first <= gap.lowerBound
+        }
+        return opened.max { $0.values[4].number < $1.values[4].number }?.values[2].number ?? journal?.created ?? 0
     }
 
     /// What was written down as damaged before, and not removed since.

@@ -37,12 +37,13 @@ struct SourceCache {
         }
         let lookup = look(at: entry, id)
         if case .unwanted = lookup { unwanted.insert(id) }
-        known[id] = lookup
+        // A row that is damaged is written anew when its device is taken in again.
+        if entry != nil { known[id] = lookup }
         return lookup
     }
 
     private mutating func look(at entry: CatalogEntry?, _ id: CatalogID) -> Lookup {
-        guard var entry else { return .undecodable(reason: "catalog entry \(id.rawValue) is missing from the database") }
+        guard var entry else { return .undecodable(reason: "catalog entry \(id.rawValue) is missing from the database or damaged in it") }
         entry.profileText = texts.insert(entry.profileText).memberAfterInsert
         if let filter, !filter.devices.contains(entry.device) { return .unwanted }
         do {
