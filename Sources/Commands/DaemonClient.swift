@@ -87,7 +87,13 @@ struct DaemonClient {
                 let body = try await response.body.collect(upTo: DaemonClient.answerBytesLimit)
                 throw refusal(response.status.code, Array(body.readableBytesView), path)
             }
-            for try await piece in response.body { try take(Array(piece.readableBytesView)) }
+            do {
+                for try await piece in response.body { try take(Array(piece.readableBytesView)) }
+            } catch let error where !(error is HTTPClientError || error is Failure) {
+                // The parser's words for an answer without its last chunk mean nothing to a person.
+                throw Failure.failed(
+                    "the answer broke off: meterd ended or failed while it gave it; run it again, or see sudo journalctl -u meterd")
+            }
         } catch let error as HTTPClientError {
             throw Failure.failed("the daemon broke the answer off: \(error.shortDescription); see sudo journalctl -u meterd")
         }

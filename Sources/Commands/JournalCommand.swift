@@ -160,41 +160,84 @@ enum TimeText {
     }
 }
 
-/// Where an export goes: standard output, or a file that takes its name when it is whole.
+/// Where an export goes: standard output, a file that takes its name when it is whole, or at once into what is there and is no file, such as
+/// a pipe or a device.
 final class ExportTarget {
     private let file: String?
-    private let part: String
-    private var descriptor: Int32
+    /// What grows, and where it is to go; both nil when nothing takes its name.
+    private var part: String?
+    private var place: String?
+    private var descriptor = STDOUT_FILENO
 
     init(file: String?) throws {
         self.file = file
-        part = (file ?? "") + ".part"
-        descriptor = STDOUT_FILENO
-        guard file != nil else { return }
-        descriptor = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
-        guard descriptor >= 0 else { throw Failure.failed("\(part) cannot be written: \(String(cString: strerror(errno)))") }
+        guard let file else { return }
+        var facts = stat()
+        if stat(file, &facts) == 0, facts.st_mode & S_IFMT != S_IFREG {
+            descriptor = open(file, O_WRONLY | O_NOCTTY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw ExportTarget.failure(file) }
+        } else {
+            let place = try ExportTarget.end(of: file)
+            let slash = place.lastIndex(of: "/")
+            let name = slash.map { place[place.index(after: $0)...] } ?? place[...]
+            let part = "\(place.dropLast(name.count)).\(name).\(getpid()).tmp"
+            ExportTarget.removeOnInterrupt(part)
+            descriptor = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o640)
+            guard descriptor >= 0 else { throw ExportTarget.failure(part) }
+            (self.part, self.place) = (part, place)
+        }
     }
 
     func write(_ bytes: [UInt8]) throws {
-        guard file != nil else { return Standard.output.write(bytes) }
-        guard Standard.write(bytes, to: descriptor) else {
-            throw Failure.failed("\(part) cannot be written: \(String(cString: strerror(errno)))")
-        }
+        guard let file else { return Standard.output.write(bytes) }
+        guard Standard.write(bytes, to: descriptor) else { throw ExportTarget.failure(part ?? file) }
     }
 
     func finish() throws {
         guard let file else { return }
+        guard let part, let place else {
+            close(descriptor)
+            return
+        }
         let isWhole = fsync(descriptor) == 0
         close(descriptor)
-        guard isWhole, rename(part, file) == 0 else {
-            throw Failure.failed("\(file) cannot be written: \(String(cString: strerror(errno)))")
-        }
+        guard isWhole, rename(part, place) == 0 else { throw ExportTarget.failure(file) }
     }
 
     func abandon() {
         guard file != nil else { return }
         close(descriptor)
-        unlink(part)
+        if let part { unlink(part) }
+    }
+
+    /// Where the links of this name lead.
+    private static func end(of file: String) throws -> String {
+        if let real = realpath(file, nil) {
+            defer { free(real) }
+            return String(cString: real)
+        }
+        var facts = stat()
+        guard lstat(file, &facts) == 0 else { return file }
+        throw Failure.failed("\(file) is a link to something that is not there; name another file, or remove the link")
+    }
+
+    private static func failure(_ path: String) -> Failure {
+        Failure.failed("\(path) cannot be written: \(String(cString: strerror(errno)))")
+    }
+
+    // Safe without a lock: written once, before the handlers that read it are installed.
+    nonisolated(unsafe) private static var interrupted: UnsafeMutablePointer<CChar>?
+
+    /// Nobody else would, since the name is of this process. To be called before it is there.
+    private static func removeOnInterrupt(_ part: String) {
+        interrupted = strdup(part)
+        for number in [SIGINT, SIGTERM] {
+            signal(number) { number in
+                if let path = ExportTarget.interrupted { unlink(path) }
+                signal(number, SIG_DFL)
+                raise(number)
+            }
+        }
     }
 }
 
