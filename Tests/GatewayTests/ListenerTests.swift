@@ -2,6 +2,7 @@ import FoundationEssentials
 import Gateway
 import Glibc
 import Host
+import Logging
 import Metering
 import NIOPosix
 import ServiceLifecycle
@@ -33,13 +34,14 @@ import Uplink
     /// Runs the API at 127.0.0.1, on a port that the kernel chooses.
     private func withListener(
         token: TokenFile?, limits: LocalAPILimits = .tcp, control: Control = Control(), view: CannedView = CannedView(),
+        logger: Logger = quietLogger,
         _ body: @escaping @Sendable (Int) async throws -> Void
     ) async throws {
         let (bound, binds) = AsyncStream.makeStream(of: Int.self)
         let address = try #require(ListenAddress("127.0.0.1:0"))
         let server = LocalAPIServer(
             view: view, control: control, socket: "/none", eventLoopGroup: MultiThreadedEventLoopGroup.singleton, time: SystemTime(),
-            logger: quietLogger
+            logger: logger
         ).also(on: .tcp(address, token: token), limits: limits, onBound: { binds.yield($0) })
         try await serve(server, bound, binds, body)
     }
@@ -89,12 +91,23 @@ import Uplink
                 ("POST", "/v1/reload"), ("POST", "/v1/outputs/pause?output=park"), ("POST", "/v1/outputs/rewind?output=park&seq=1"),
                 ("POST", "/v1/dead-letters/drop?output=park&all=true"), ("POST", "/v1/log-level?level=debug"), ("GET", "/v1/config"),
                 ("GET", "/v1/dead-letters?output=park"), ("GET", "/v1/read?device=main&address=0"), ("GET", "/v1/journal/export"),
-                ("GET", "/v1/route-of-tomorrow"),
+                ("GET", "/v1/intervals"),
             ]
             for (method, target) in closed {
                 let answer = try await Self.ask(port, target, method: method)
                 #expect(answer.status == 403, "\(method) \(target): \(answer)")
                 #expect(answer.body.contains("set [api] token_file"))
+            }
+            let head = try await Self.ask(port, "/v1/status", method: "HEAD")
+            #expect(head.status == 200 && head.body.isEmpty, "\(head)")
+            #expect(try await Self.ask(port, "/v1/config", method: "HEAD").status == 403)
+            // What no token would open is told as on the socket.
+            for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+                let answer = try await Self.ask(port, "/v1/status", method: method)
+                #expect(answer.status == 405 && answer.head.lowercased().contains("allow: get"), "\(method): \(answer)")
+            }
+            for target in ["/", "/v1/outputs/", "/v1/route-of-tomorrow"] {
+                #expect(try await Self.ask(port, target).status == 404, "\(target)")
             }
         }
         #expect(control.reloads.withLock { $0 } == 0)
@@ -102,14 +115,16 @@ import Uplink
 
     @Test func withATokenEveryRequestNeedsItAndMayThenDoAll() async throws {
         let control = Control()
+        let lines = Lock<[String]>([])
         try await withToken { token in
-            try await withListener(token: token, control: control) { port in
+            let logger = Logger(label: "test") { _ in LogKeeper(lines: lines) }
+            try await withListener(token: token, control: control, logger: logger) { port in
                 let bare = try await Self.ask(port, "/v1/status")
                 #expect(bare.status == 401 && bare.head.lowercased().contains("www-authenticate: bearer"))
                 for wrong in ["", "0", Self.secret + "0", String(Self.secret.dropLast()), String(repeating: "0", count: 32)] {
                     let answer = try await Self.ask(port, "/v1/reload", method: "POST", token: wrong)
                     #expect(answer.status == 401, "\(wrong)")
-                    #expect(!answer.body.contains(Self.secret))
+                    #expect(!answer.body.contains(Self.secret) && !answer.body.contains(token.path))
                 }
                 #expect(control.reloads.withLock { $0 } == 0)
                 #expect(try await Self.ask(port, "/v1/status", host: "gw.example.org", token: Self.secret).status == 200)
@@ -117,6 +132,8 @@ import Uplink
             }
         }
         #expect(control.reloads.withLock { $0 } == 1)
+        let warnings = lines.withLock { $0 }.filter { $0.hasPrefix("warning ") }
+        #expect(warnings.count == 1 && warnings[0].contains("without the right token") && warnings[0].contains("127.0.0.1"), "\(warnings)")
     }
 
     @Test func aChangedTokenCountsAtOnceAndAMissingOneLetsNobodyIn() async throws {
@@ -127,7 +144,8 @@ import Uplink
                 #expect(try await Self.ask(port, "/v1/status", token: Self.secret).status == 401)
                 #expect(try await Self.ask(port, "/v1/status", token: String(Self.secret.reversed())).status == 200)
                 unlink(token.path)
-                #expect(try await Self.ask(port, "/v1/status", token: Self.secret).status == 503)
+                let missing = try await Self.ask(port, "/v1/status", token: Self.secret)
+                #expect(missing.status == 503 && !missing.body.contains(token.path))
                 try TextFile.write("", to: token.path)
                 #expect(try await Self.ask(port, "/v1/status", token: "").status == 503)
             }
@@ -176,6 +194,31 @@ import Uplink
     }
 
     // MARK: Limits
+
+    /// There is one place only, which each of them would keep: the server hangs up on them.
+    @Test func whoIsRefusedKeepsNoPlace() async throws {
+        @Sendable func isHungUpOn(_ port: Int, _ target: String, _ expected: String) async throws {
+            let connection = try await RawConnection(port: port)
+            try await connection.send("GET \(target) HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            let answer = try await connection.readToEnd()
+            #expect(answer.hasPrefix("HTTP/1.1 \(expected)") && answer.lowercased().contains("\r\nconnection: close\r\n"), "\(answer)")
+        }
+        let long = "/v1/status?" + String(repeating: "a", count: 3000)
+        try await withToken { token in
+            try await withListener(token: token, limits: Self.limits(connections: 1)) { port in
+                for target in ["/v1/status", long] { try await isHungUpOn(port, target, "401") }
+                #expect(try await Self.ask(port, "/v1/status", token: Self.secret).status == 200)
+            }
+        }
+        try await withListener(token: nil, limits: Self.limits(connections: 1)) { port in
+            try await isHungUpOn(port, "/v1/config", "403")
+            #expect(try await Self.ask(port, "/v1/status").status == 200)
+        }
+        try await withListener(token: nil, limits: Self.limits(connections: 1, burst: 1, perSecond: 0.001)) { port in
+            #expect(try await Self.ask(port, "/v1/status").status == 200)
+            for _ in 0..<2 { try await isHungUpOn(port, "/v1/status", "429") }
+        }
+    }
 
     private static func limits(
         connections: Int = 16, burst: Double = 1000, perSecond: Double = 1000, headTime: Duration = .seconds(60),

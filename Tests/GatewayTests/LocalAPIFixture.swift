@@ -107,6 +107,18 @@ enum FixtureError: Error { case system(Int32) }
 
 let quietLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
+/// Keeps the lines that were logged.
+struct LogKeeper: LogHandler {
+    let lines: Lock<[String]>
+    var logLevel = Logger.Level.info
+    var metadata: Logger.Metadata = [:]
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+    func log(event: LogEvent) { lines.withLock { $0.append("\(event.level) \(event.message) \(event.metadata ?? [:])") } }
+}
+
 /// Runs a server on a socket in a new directory, and stops it gracefully after the body.
 func withServer(
     _ view: any GatewayView = CannedView(), outputs: (any OutputControl)? = nil, intervals: (any IntervalView)? = nil,

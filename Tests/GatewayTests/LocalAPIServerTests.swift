@@ -3,6 +3,7 @@ import Gateway
 import Glibc
 import Host
 import NIOPosix
+import Store
 import Testing
 
 @Suite(.timeLimit(.minutes(5))) struct LocalAPIServerTests {
@@ -39,6 +40,37 @@ import Testing
             let method = try await exchange(socket, "/v1/status", method: "DELETE")
             #expect(method.status == 405)
             #expect(method.head.lowercased().contains("allow: get"))
+        }
+    }
+
+    /// On a connection that is kept open a body would be taken for the next answer.
+    @Test func headIsAnsweredAsGetWithoutABody() async throws {
+        try await withServer { socket in
+            let length = try await exchange(socket, "/v1/status").body.utf8.count
+            let connection = try await RawConnection(socket)
+            for target in ["/v1/status", "/v1/reload", "/v1/statsu", "/v1/readings?device=hal-2"] {
+                try await connection.send("HEAD \(target) HTTP/1.1\r\nHost: meterd\r\n\r\n")
+            }
+            try await connection.send("GET /v1/devices HTTP/1.1\r\nHost: meterd\r\nConnection: close\r\n\r\n")
+            let parts = try await connection.readToEnd().split(separator: "\r\n\r\n")
+            let starts = ["HTTP/1.1 200", "HTTP/1.1 405", "HTTP/1.1 404", "HTTP/1.1 404", "HTTP/1.1 200", "{\"devices\":"]
+            #expect(parts.count == starts.count && zip(parts, starts).allSatisfy { $0.hasPrefix($1) }, "\(parts)")
+            #expect(parts.first?.lowercased().contains("content-length: \(length)") == true, "\(parts)")
+        }
+    }
+
+    /// A text of any length has no Content-Length, and not even its end may come.
+    @Test func headOfAStreamEndsWithItsConnection() async throws {
+        try await withTemporaryDirectory { folder in
+            let store = try await Store.open(directory: folder, outputs: [], time: SystemTime(), logger: quietLogger)
+            try await withServer(intervals: IntervalDesk(store: store, time: SystemTime()) { ([], []) }) { socket in
+                let connection = try await RawConnection(socket)
+                try await connection.send("HEAD /v1/intervals HTTP/1.1\r\nHost: meterd\r\n\r\n")
+                let answer = try await connection.readToEnd()
+                #expect(answer.hasPrefix("HTTP/1.1 200") && answer.hasSuffix("\r\n\r\n"), "\(answer)")
+                #expect(answer.split(separator: "\r\n\r\n").count == 1, "\(answer)")
+            }
+            await store.close()
         }
     }
 

@@ -13,13 +13,7 @@ extension LocalAPI {
     /// - Returns: nil for a route that is not one of these.
     func answerOperation(method: String, path: String, parameters: [(key: String, value: String)]) async -> Answer? {
         let routes = LocalAPI.operationRoutes.filter { $0.path == path }
-        guard let first = routes.first else { return nil }
-        guard let route = routes.first(where: { $0.method == method }) else {
-            let methods = routes.map(\.method).joined(separator: ", ")
-            var answer = Answer.failure(405, "method_not_allowed", "\(path) only answers \(methods)")
-            answer.allows = methods
-            return answer
-        }
+        guard let first = routes.first, let route = routes.first(where: { $0.method == method }) else { return nil }
         if let stranger = parameters.first(where: { !route.parameters.contains($0.key) }) {
             let hint = Spelling.hint(stranger.key, among: first.parameters)
             return .failure(400, "unknown_parameter", "\(path) has no parameter \"\(stranger.key)\"\(hint)")

@@ -28,13 +28,8 @@ extension LocalAPI {
     ]
 
     /// - Returns: nil for a route that is not one of these.
-    func answerOutputs(method: String, path: String, parameters: [(key: String, value: String)]) async -> Answer? {
+    func answerOutputs(path: String, parameters: [(key: String, value: String)]) async -> Answer? {
         guard let route = LocalAPI.outputRoutes.first(where: { $0.path == path }) else { return nil }
-        guard method == route.method else {
-            var answer = Answer.failure(405, "method_not_allowed", "\(path) only answers \(route.method)")
-            answer.allows = route.method
-            return answer
-        }
         do {
             guard let outputs else { throw Refusal(403, "only_local", "\(path) is only answered on the daemon's Unix socket") }
             return try await act(path, try Query(parameters, of: route), outputs)

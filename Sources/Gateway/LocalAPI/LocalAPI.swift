@@ -29,22 +29,10 @@ struct LocalAPI: Sendable {
 
     /// The answer to every request, wrong ones too. The body is one JSON object and a newline.
     func answer(method: String, path: String, parameters: [(key: String, value: String)]) async -> Answer {
-        if let answer = await answerOutputs(method: method, path: path, parameters: parameters) { return answer }
+        if let refusal = LocalAPI.refusal(method: method, path: path) { return refusal }
+        if let answer = await answerOutputs(path: path, parameters: parameters) { return answer }
         if let answer = await answerOperation(method: method, path: path, parameters: parameters) { return answer }
         if let answer = await answerField(method: method, path: path, parameters: parameters) { return answer }
-        guard LocalAPI.routes.contains(path) else {
-            if path == LocalAPI.intervalsRoute { return .failure(405, "method_not_allowed", "\(path) only answers GET") }
-            let others =
-                (LocalAPI.outputRoutes + LocalAPI.operationRoutes).map(\.path) + LocalAPI.fieldRoutes.keys + [LocalAPI.intervalsRoute]
-            let hint = Spelling.hint(path, among: LocalAPI.routes + others)
-            return .failure(404, "not_found", "there is no \(path)\(hint) (routes: \(LocalAPI.routes.joined(separator: ", ")))")
-        }
-        let wanted = LocalAPI.method(of: path)
-        guard method == wanted else {
-            var answer = Answer.failure(405, "method_not_allowed", "\(path) only answers \(wanted)")
-            answer.allows = wanted
-            return answer
-        }
         let allowed = path == "/v1/readings" ? ["device"] : LocalAPI.commissioningRoutes[path] ?? []
         if let stranger = parameters.first(where: { !allowed.contains($0.key) }) {
             let hint = Spelling.hint(stranger.key, among: allowed)
@@ -61,7 +49,26 @@ struct LocalAPI: Sendable {
         }
     }
 
-    static func method(of path: String) -> String { actions.contains(path) ? "POST" : "GET" }
+    /// What is said of a route that is not there, or of a method that it does not answer; nil where there is an answer.
+    static func refusal(method: String, path: String) -> Answer? {
+        let methods = methods(of: path)
+        guard !methods.isEmpty else {
+            let others = (outputRoutes + operationRoutes).map(\.path) + fieldRoutes.keys + [intervalsRoute]
+            let hint = Spelling.hint(path, among: routes + others)
+            return .failure(404, "not_found", "there is no \(path)\(hint) (routes: \(routes.joined(separator: ", ")))")
+        }
+        guard !methods.contains(method) else { return nil }
+        var answer = Answer.failure(405, "method_not_allowed", "\(path) only answers \(methods.joined(separator: ", "))")
+        answer.allows = methods.joined(separator: ", ")
+        return answer
+    }
+
+    /// Empty for a route that is not there.
+    private static func methods(of path: String) -> [String] {
+        if routes.contains(path) { return [actions.contains(path) ? "POST" : "GET"] }
+        if fieldRoutes[path] != nil || path == intervalsRoute { return ["GET"] }
+        return (outputRoutes + operationRoutes).filter { $0.path == path }.map(\.method)
+    }
 
     private func metrics() async -> Answer {
         do {

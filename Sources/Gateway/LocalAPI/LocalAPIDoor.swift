@@ -11,7 +11,7 @@ package enum LocalAPIDoor: Sendable {
     /// With a token callers may do all; without one, on this machine only, they may look at what is in the lists.
     case tcp(ListenAddress, token: TokenFile?)
 
-    /// What callers over TCP may ask without a token. What is not named here needs one.
+    /// What callers over TCP may look at without a token. What is not named here needs one.
     static let openRoutes: Set = ["/v1/status", "/v1/devices", "/v1/outputs", "/v1/readings", "/v1/buses", "/v1/device", "/metrics"]
 
     var name: String {
@@ -31,12 +31,11 @@ package enum LocalAPIDoor: Sendable {
             guard LocalAPIDoor.isThisMachine(request.head.authority ?? "") else {
                 return .failure(403, "host_not_allowed", "without a token only requests to 127.0.0.1, [::1] or localhost are answered")
             }
-            guard LocalAPIDoor.openRoutes.contains(request.uri.path), request.method == .get else {
-                return .failure(
-                    403, "only_local", "\(request.uri.path) is answered on the Unix socket, and over TCP with a token: set [api] token_file"
-                )
-            }
-            return nil
+            let (path, method) = (request.uri.path, LocalAPI.method(of: request))
+            if LocalAPIDoor.openRoutes.contains(path), method == "GET" { return nil }
+            // What nobody is answered is no secret, and no token would help.
+            return LocalAPI.refusal(method: method, path: path)
+                ?? .failure(403, "only_local", "\(path) is answered on the Unix socket, and over TCP with a token: set [api] token_file")
         }
     }
 
@@ -44,14 +43,14 @@ package enum LocalAPIDoor: Sendable {
         let token: String
         // Read each time, so a changed one counts at once.
         do throws(TokenFile.Failure) { token = try file.read() } catch {
-            return .failure(503, "unavailable", "\(error)")
+            return .failure(503, "unavailable", "meterd has no token to compare with; sudo -u meterd meterctl config check says why")
         }
         let scheme = "bearer "
         guard let header, header.lowercased().hasPrefix(scheme) else {
             return .failure(401, "unauthorized", "this needs a token: Authorization: Bearer ..., or meterctl --token-file FILE")
         }
         guard matches(header.dropFirst(scheme.count).utf8, Array(token.utf8)) else {
-            return .failure(401, "unauthorized", "the token is not the one in \(file.path)")
+            return .failure(401, "unauthorized", "the token is not the one in the file that [api] token_file names")
         }
         return nil
     }
@@ -74,6 +73,11 @@ package enum LocalAPIDoor: Sendable {
         }
         return host.lowercased() == "localhost" || ListenAddress("\(host.contains(":") ? "[\(host)]" : "\(host)"):1")?.isLoopback == true
     }
+}
+
+extension LocalAPI {
+    /// Of HEAD too, which is answered as GET, without the body.
+    static func method(of request: Request) -> String { request.method == .head ? "GET" : request.method.rawValue }
 }
 
 /// The token of somebody who asks over TCP.

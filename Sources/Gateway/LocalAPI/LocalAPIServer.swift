@@ -16,11 +16,14 @@ package struct LocalAPIServer: Service {
     /// An answer goes out in pieces of this size, so that a slow caller shows that it takes some.
     static let pieceBytes = 64 * 1024
     static let stopGrace = Duration.milliseconds(200)
+    /// Answers that end their connection: a body of any length is not read, and who is refused keeps no place that others wait for.
+    static let closingStatuses: Set = [401, 403, 413, 429]
 
     let api: LocalAPI
     private var door: LocalAPIDoor
     private var limits: LocalAPILimits
     private var allowance: Lock<RequestAllowance>
+    private let refusals: RefusalLog
     private let eventLoopGroup: any EventLoopGroup
     private let time: any TimeSource
     private let logger: Logger
@@ -46,6 +49,7 @@ package struct LocalAPIServer: Service {
         door = .unix(path: socket, group: group)
         self.limits = limits
         allowance = Lock(RequestAllowance(burst: limits.burst, perSecond: limits.perSecond))
+        refusals = RefusalLog(logger: logger)
         self.eventLoopGroup = eventLoopGroup
         self.time = time
         self.logger = logger
@@ -167,34 +171,41 @@ package struct LocalAPIServer: Service {
     }
 
     private func respond(to request: Request, context: LocalAPIContext) async throws -> Response {
-        let caller = context.channel.remoteAddress?.ipAddress ?? ""
+        let answer = await answer(request, on: context.channel)
+        return request.method == .head ? LocalAPIServer.withoutBody(answer, on: context.channel) : answer
+    }
+
+    private func answer(_ request: Request, on channel: any Channel) async -> Response {
+        let caller = channel.remoteAddress?.ipAddress ?? ""
         if let wait = allowance.withLock({ $0.take(caller, at: time.uptime()) }) {
             let seconds = Int(wait.seconds.rounded(.up))
             var answer = LocalAPI.Answer.failure(429, "too_many_requests", "too many requests; go on in \(seconds) s")
             answer.retryAfterSeconds = max(1, seconds)
-            return response(answer)
+            return response(answer, on: channel)
         }
-        guard !hasBody(request) else {
-            return response(.failure(413, "body_not_allowed", "requests have no body here"), thenClose: context.channel)
+        guard !hasBody(request) else { return response(.failure(413, "body_not_allowed", "requests have no body here"), on: channel) }
+        if let refusal = door.refusal(request) {
+            if refusal.status == 401 { refusals.note(caller: caller, on: channel.eventLoop) }
+            return response(refusal, on: channel)
         }
         guard request.uri.string.utf8.count <= LocalAPI.targetBytesLimit else {
-            return response(.failure(414, "target_too_long", "a path and query may have \(LocalAPI.targetBytesLimit) bytes"))
+            return response(.failure(414, "target_too_long", "a path and query may have \(LocalAPI.targetBytesLimit) bytes"), on: channel)
         }
-        if let refusal = door.refusal(request) { return response(refusal) }
         let parameters = request.uri.queryParameters.map { (key: String($0.key), value: String($0.value)) }
-        if request.uri.path == LocalAPI.exportRoute, request.method == .get {
+        let (path, method) = (request.uri.path, LocalAPI.method(of: request))
+        if path == LocalAPI.exportRoute, method == "GET" {
             switch await api.export(parameters) {
             case .success(let text): return stream(text)
-            case .failure(let refusal): return response(refusal.answer)
+            case .failure(let refusal): return response(refusal.answer, on: channel)
             }
         }
-        if request.uri.path == LocalAPI.intervalsRoute, request.method == .get {
+        if path == LocalAPI.intervalsRoute, method == "GET" {
             switch await api.intervals(parameters) {
             case .success(let intervals): return stream(intervals)
-            case .failure(let refusal): return response(refusal.answer)
+            case .failure(let refusal): return response(refusal.answer, on: channel)
             }
         }
-        return response(await api.answer(method: request.method.rawValue, path: request.uri.path, parameters: parameters))
+        return response(await api.answer(method: method, path: path, parameters: parameters), on: channel)
     }
 
     private func hasBody(_ request: Request) -> Bool {
@@ -203,13 +214,13 @@ package struct LocalAPIServer: Service {
         return length != "0"
     }
 
-    /// - Parameter channel: closed after the answer, so that a body of any length is not read.
-    private func response(_ answer: LocalAPI.Answer, thenClose channel: (any Channel)? = nil) -> Response {
+    private func response(_ answer: LocalAPI.Answer, on channel: any Channel) -> Response {
+        let closes = LocalAPIServer.closingStatuses.contains(answer.status)
         var headers: HTTPFields = [.contentType: answer.contentType, .cacheControl: "no-store"]
         if answer.status == 405 { headers[.allow] = answer.allows }
         if answer.status == 401 { headers[.wwwAuthenticate] = "Bearer" }
         if let seconds = answer.retryAfterSeconds { headers[.retryAfter] = String(seconds) }
-        if channel != nil { headers[.connection] = "close" }
+        if closes { headers[.connection] = "close" }
         let body = ResponseBody(contentLength: answer.body.count) { writer in
             var rest = answer.body[...]
             while !rest.isEmpty {
@@ -217,9 +228,23 @@ package struct LocalAPIServer: Service {
                 rest = rest.dropFirst(LocalAPIServer.pieceBytes)
             }
             try await writer.finish(nil)
-            channel?.close(promise: nil)
+            if closes { channel.close(promise: nil) }
         }
         return Response(status: .init(code: answer.status), headers: headers, body: body)
+    }
+
+    /// What HEAD is answered.
+    private static func withoutBody(_ response: Response, on channel: any Channel) -> Response {
+        let hasLength = response.body.contentLength != nil
+        var headers = response.headers
+        // The end of a text of unknown length would be written as its last chunk, so there the connection ends instead.
+        if !hasLength { headers[.connection] = "close" }
+        let closes = headers[.connection] == "close"
+        let body = ResponseBody(contentLength: response.body.contentLength) { writer in
+            if hasLength { try await writer.finish(nil) }
+            if closes { channel.close(promise: nil) }
+        }
+        return Response(status: response.status, headers: headers, body: body)
     }
 }
 
