@@ -92,8 +92,8 @@ struct ProblemFacts {
             list.append(
                 problem(
                     .past, "journal_restored", "journal", since: restore.at,
-                    "the database is older than the one that was here, from a backup: on \(restore.at.rfc3339) its journal id changed from "
-                        + "\(restore.from) to \(journal.journalID); what was unsent in it may reach receivers twice"))
+                    "the database is older than the one that was here, from a backup or after damage: on \(restore.at.rfc3339) its journal "
+                        + "id changed from \(restore.from) to \(journal.journalID); what was unsent in it may reach receivers twice"))
         }
         if journal.lostPolls > 0 {
             list.append(

@@ -152,6 +152,34 @@ import Testing
         #expect(missing.verdict == .failure && missing.cure?.contains("install -d") == true)
     }
 
+    /// Its mode and its disk allow what the unit forbids.
+    @Test func aDirectoryThatTheUnitKeepsReadOnlyIsToldWithTheLineToAdd() async throws {
+        let (unit, out) = (folder + "/units/meterd.service", folder + "/out")
+        try #require(makeDirectory(out))
+        let output = "[[output]]\nname = \"files\"\ntype = \"file\"\nformat = \"csv\"\ndirectory = \"\(out)\""
+        func found(_ lines: String) async throws -> [DoctorCheck] {
+            try TextFile.write("[Service]\nUser=root\nExecStart=/usr/sbin/meterd\n\(lines)\n", to: unit)
+            let report = try await examine(output)
+            return [try check(report, "data"), try check(report, "output", "files")]
+        }
+        let strict = "ProtectSystem=strict\nStateDirectory=meterd\nRuntimeDirectory=meterd\n"
+        for lines in [
+            strict, strict + "ReadWritePaths=\(folder)/dat \(folder)/data/below", strict + "ReadWritePaths=\(folder)\nReadWritePaths=",
+        ] {
+            for (refused, path) in zip(try await found(lines), [folder + "/data", out]) {
+                #expect(refused.verdict == .failure && refused.text.contains("\(unit) does not let meterd write \(path)"), "\(refused)")
+                #expect(refused.cure?.contains("ReadWritePaths=-\(path)") == true)
+            }
+        }
+        symlink(folder, folder + "/link")
+        for lines in [
+            "", "ProtectSystem=full", strict + "ReadWritePaths=-\(folder)", strict + "ReadWritePaths=\(folder)/data/ -+\(out)",
+            strict + "ReadWritePaths=\(folder)/link", strict + "BindPaths=\(folder)/data -/srv:\(out):rbind", strict + "ReadWritePaths=/",
+        ] {
+            #expect(try await found(lines).map(\.verdict) == [.ok, .ok], "\(lines)")
+        }
+    }
+
     @Test func aDiskThatForgetsOrLiesIsAFailure() {
         for (name, isGood) in [("ext4", true), ("f2fs", true), ("btrfs", true), ("tmpfs", false), ("nfs4", false), ("vfat", false)] {
             #expect((FileSystem(named: name).doom == nil) == isGood, "\(name)")
@@ -210,6 +238,29 @@ import Testing
         symlink("/dev/null", unit)
         let masked = try check(await examine(""), "service")
         #expect(masked.verdict == .failure && masked.cure == "sudo systemctl unmask meterd")
+    }
+
+    /// systemd does not start the service then, and no meter is read.
+    @Test func whatTheUnitWantsAndIsNotThereIsAFailureWithItsCure() async throws {
+        let (secrets, unit) = (folder + "/secrets", folder + "/units/meterd.service")
+        func failures(_ lines: String) async throws -> [DoctorCheck] {
+            try TextFile.write("[Service]\nUser=root\nExecStart=/usr/sbin/meterd\n\(lines)\n", to: unit)
+            return try await examine("").checks.filter { $0.check == "service" && $0.verdict == .failure }
+        }
+        try #require(makeDirectory(secrets))
+        for lines in [
+            "LoadCredential=secrets:\(secrets)", "LoadCredential=park-token:\(secrets)/gone\nLoadCredential=", "LoadCredential=park-token",
+            "LoadCredential=park-token:passed-on", "LoadCredential=park-token:%h/gone", "ReadWritePaths=-\(secrets)/gone \(secrets)",
+        ] {
+            #expect(try await failures(lines).isEmpty, "\(lines)")
+        }
+        for key in ["LoadCredential", "LoadCredentialEncrypted"] {
+            let gone = try await failures("\(key)=secrets:\(secrets)\n\(key)=park-token:\(secrets)/park token")
+            #expect(gone.count == 1 && gone.allSatisfy { $0.text.contains("will not start: its unit hands over \(secrets)/park token,") })
+            #expect(gone.first?.cure?.contains("LoadCredential=secrets:/etc/meterd/secrets") == true)
+        }
+        let stick = try await failures("ReadWritePaths=\(secrets) +\(secrets)/stick")
+        #expect(stick.map(\.cure) == ["mount or create it; ReadWritePaths=-\(secrets)/stick lets the service start without it"])
     }
 
     @Test func theDaemonsOwnWordCounts() async throws {

@@ -86,6 +86,30 @@ import Testing
         #expect(page.contains("requests in flight have \(Double(milliseconds) / 1000) s to end"))
     }
 
+    /// systemd starts no service for which a single secret or a directory is missing; a secret out of a folder, and a path behind a dash, may be.
+    @Test func noPageHasTheServiceStandOnAFileOrADirectoryThatMayBeGone() throws {
+        let files = FileManager.default
+        let pages = try ["docs", "docs/man", "deploy"].flatMap { folder in
+            try files.contentsOfDirectory(atPath: "\(Products.repository)/\(folder)").map { "\(folder)/\($0)" }
+        }
+        var told = 0
+        for page in pages {
+            let text = TextFile.content("\(Products.repository)/\(page)")
+            for (mark, good) in [
+                ("LoadCredential=", "secrets:/etc/meterd/secrets"), ("/run/credentials/meterd.service/", "secrets_"),
+                ("ReadWritePaths=/", "-"),
+            ] {
+                for range in text.ranges(of: mark) {
+                    let rest = text[range.upperBound...]
+                    let next = rest.hasPrefix(good) ? rest.dropFirst(good.count).first : "/"
+                    #expect(next != "/", "\(page): \(mark)\(rest.prefix(60))")
+                    told += 1
+                }
+            }
+        }
+        #expect(told >= 7)
+    }
+
     /// The page of section 5 has the keys of all tables, and of outputs those of HTTP.
     @Test func everyKeyIsInTheManual() throws {
         // .It Cm devices , quantities
@@ -94,5 +118,40 @@ import Testing
         for (kind, keys) in try Self.asked() where ["gateway", "journal", "api", "bus", "device", "http"].contains(kind) {
             for key in keys { #expect(told.contains(key), "docs/man/meterd.toml.5 does not tell of \(kind) \(key)") }
         }
+    }
+
+    /// Of the same tables, the words that a key takes: | `compression` | `gzip` `zstd` `none` |
+    @Test func everyChoiceIsInTheManual() {
+        let told = Set(Self.manual.split { !$0.isLetter && !$0.isNumber && $0 != "-" }.map(String.init))
+        var kind = ""
+        var choices = 0
+        for line in Self.page.split(separator: "\n") {
+            if line.hasPrefix("## ") { kind = String(line.dropFirst(3).filter { $0.isLetter }) }
+            if line.hasPrefix("`type = ") { kind = line.split(separator: "\"").dropFirst().first.map(String.init) ?? "" }
+            guard ["gateway", "journal", "api", "bus", "device", "output", "http"].contains(kind), line.hasPrefix("| `") else { continue }
+            let words = line.split(separator: "|").dropFirst().first?.split(separator: " ") ?? []
+            guard words.allSatisfy({ $0.count > 2 && $0.first == "`" && $0.last == "`" }) else { continue }
+            for word in words.map({ String($0.dropFirst().dropLast()) }) where word.allSatisfy({ $0.isLetter }) {
+                choices += 1
+                #expect(told.contains(word), "docs/man/meterd.toml.5 does not tell of \(kind): \(word)")
+            }
+        }
+        #expect(choices >= 10)
+    }
+
+    /// Each command of metersim has its synopsis and its paragraph.
+    @Test func everyCommandOfTheSimulatorIsInItsManual() throws {
+        let folder = Products.repository + "/Sources/metersim"
+        let manual = TextFile.content(Products.repository + "/docs/man/metersim.1")
+        var commands = 0
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder) where name.hasSuffix("Command.swift") {
+            let source = TextFile.content("\(folder)/\(name)")
+            let start = try #require(source.firstRange(of: "commandName: \"")?.upperBound, "\(name)")
+            let command = source[start...].prefix { $0 != "\"" }
+            commands += 1
+            #expect(manual.contains(".Nm\n.Cm \(command)\n"), "docs/man/metersim.1 has no synopsis of \(command)")
+            #expect(manual.contains(".It Cm \(command)\n"), "docs/man/metersim.1 does not tell of \(command)")
+        }
+        #expect(commands >= 5)
     }
 }

@@ -332,11 +332,11 @@ import Uplink
                 "/meterd.toml:4:7: output[0].url: \"http://h:70000\" is no http:// or https:// address; write one such as \"https://ingest.example.org/v1/batches\"",
                 "/meterd.toml:5:14: output[0].token_file: /dev/null cannot be read; create it, readable for the user that runs meterd",
             ])
-        let credential = "/run/credentials/meterd.service/park-token"
+        let credential = "/run/credentials/meterd.service/secrets_park-token"
         #expect(
             problems("type = \"http\"\nurl = \"http://h\"\ntoken_file = \"\(credential)\"") == [
-                "/meterd.toml:5:14: output[0].token_file: \(credential) cannot be read; it is there while the service runs and its unit has "
-                    + "LoadCredential=park-token:FILE (sudo systemctl edit meterd), and by hand only with sudo"
+                "/meterd.toml:5:14: output[0].token_file: \(credential) cannot be read; it is there while the service runs and a "
+                    + "LoadCredential= of its unit gives it (docs/operating.md), and by hand only with sudo"
             ])
         #expect(
             problems("type = \"mqtt\"\nurl = \"mqtt://h:0\"") == [

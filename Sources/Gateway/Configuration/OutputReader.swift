@@ -166,11 +166,9 @@ struct OutputReader {
     }
 
     private static func cure(_ path: String) -> String {
-        guard path.hasPrefix("/run/credentials/"), let name = path.split(separator: "/").last else {
-            return "create it, readable for the user that runs meterd"
-        }
-        return "it is there while the service runs and its unit has LoadCredential=\(name):FILE (sudo systemctl edit meterd), and by hand "
-            + "only with sudo"
+        guard path.hasPrefix("/run/credentials/") else { return "create it, readable for the user that runs meterd" }
+        return
+            "it is there while the service runs and a LoadCredential= of its unit gives it (docs/operating.md), and by hand only with sudo"
     }
 
     private func file(_ name: String?) -> Configuration.Target? {

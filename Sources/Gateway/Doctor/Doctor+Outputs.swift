@@ -130,6 +130,7 @@ extension Doctor {
         if let user, !user.may(7, facts) {
             return .failure("output", about: name, "user \(user.name) may not write \(path)", cure: "sudo chown \(user.name): \(path)")
         }
-        return .ok("output", about: name, "\(path) can be written")
+        return writeRefusal("output", about: name, path)
+            ?? .ok("output", about: name, "\(path) may be written by \(user?.name ?? "meterd")")
     }
 }

@@ -58,6 +58,8 @@ extension Doctor {
                 .failure(
                     "data", "user \(user.name) may not write \(path), which is of user \(DaemonUser.userName(facts.st_uid))",
                     cure: "sudo chown -R \(user.name): \(path) && sudo chmod 750 \(path)"))
+        } else if let refusal = writeRefusal("data", path) {
+            checks.append(refusal)
         } else if facts.st_mode & 0o007 != 0 {
             checks.append(.warning("data", "every user of this machine may look into \(path)", cure: "sudo chmod 750 \(path)"))
         } else {

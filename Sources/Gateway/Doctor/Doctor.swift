@@ -128,7 +128,7 @@ package struct Doctor: Sendable {
                     "service", "the unit runs meterd as \(name), and there is no such user",
                     cure: "sudo systemd-sysusers, or install the package again"))
         }
-        return checks
+        return checks + checkNeeds
     }
 
     private var checkDaemon: [DoctorCheck] {

@@ -63,9 +63,12 @@ package struct ServiceUnit: Hashable, Sendable {
     package func value(_ key: String) -> String? { settings.last { $0.key == key }?.value }
 
     /// All values of a key that adds up; an empty one begins anew.
-    package func values(_ key: String) -> [String] {
+    package func values(_ key: String) -> [String] { assignments(key).flatMap { $0.split(separator: " ").map(String.init) } }
+
+    /// The same of a key whose lines have one value each.
+    func assignments(_ key: String) -> [String] {
         settings.filter { $0.key == key }.reduce(into: []) { list, setting in
-            if setting.value.isEmpty { list = [] } else { list += setting.value.split(separator: " ").map(String.init) }
+            if setting.value.isEmpty { list = [] } else { list.append(setting.value) }
         }
     }
 
