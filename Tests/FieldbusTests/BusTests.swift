@@ -114,9 +114,10 @@ import Testing
         #expect(ReadFault.exception(4).quality == .deviceFault)
     }
 
-    /// Its neighbours answer over the same connection, made anew.
-    @Test func aDeviceAtWhichTheConnectionEndsTakesTheBusDownForNobody() async throws {
-        let device = WireDevice { request, _ in request.unit == 4 ? [.hangUp] : [.send(request.tcp(request.goodPDU))] }
+    /// What a bus with the units 3 and 4 brings from a real connection, while `watch` watches it.
+    private func polls(
+        from device: WireDevice, while watch: @escaping @Sendable (Bus, Basket) async throws -> Void
+    ) async throws -> [Poll] {
         try await withTCPDevice(device) { port in
             let description = BusDescription(name: "roof", address: .tcp(host: "127.0.0.1", port: port))
             let basket = Basket()
@@ -127,39 +128,33 @@ import Testing
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await bus.run() }
-                while basket.polls.count < 8 {
-                    #expect(bus.status().state != .down)
-                    try await Task.sleep(for: .milliseconds(20))
-                }
+                try await watch(bus, basket)
                 group.cancelAll()
                 try await group.waitForAll()
             }
-            #expect(basket.polls.contains { $0.entry == CatalogID(4) && $0.failed })
-            #expect(basket.polls.count { $0.entry == CatalogID(3) && !$0.failed } > 2)
+            return basket.polls
         }
+    }
+
+    /// Its neighbours answer over the same connection, made anew.
+    @Test func aDeviceAtWhichTheConnectionEndsTakesTheBusDownForNobody() async throws {
+        let device = WireDevice { request, _ in request.unit == 4 ? [.hangUp] : [.send(request.tcp(request.goodPDU))] }
+        let polls = try await polls(from: device) { bus, basket in
+            while basket.polls.count < 8 {
+                #expect(bus.status().state != .down)
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+        #expect(polls.contains { $0.entry == CatalogID(4) && $0.failed })
+        #expect(polls.count { $0.entry == CatalogID(3) && !$0.failed } > 2)
     }
 
     @Test func busOverARealConnectionPollsItsDevices() async throws {
         let device = WireDevice { request, _ in [.send(request.tcp(request.goodPDU))] }
-        try await withTCPDevice(device) { port in
-            let description = BusDescription(name: "roof", address: .tcp(host: "127.0.0.1", port: port))
-            let basket = Basket()
-            let bus = Bus(
-                description,
-                devices: [ScriptedBus.device("a", 3, profile([point(5, 2)])), ScriptedBus.device("b", 4, profile([point(5, 2)]))],
-                reader: makeReader(for: description, time: SystemTime()), sink: basket, time: SystemTime(),
-                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await bus.run() }
-                await basket.wait(for: 4)
-                group.cancelAll()
-                try await group.waitForAll()
-            }
-            let good = basket.polls.filter { !$0.failed }
-            let words = Set(good.map { "\($0.entry.rawValue) \($0.answers[0].outcome)" })
-            #expect(words.count == 2)
-            #expect(good.first { $0.entry == CatalogID(3) }?.answers[0].outcome == .words([3005, 3006]))
-            #expect(good.first { $0.entry == CatalogID(4) }?.answers[0].outcome == .words([4005, 4006]))
-        }
+        let good = try await polls(from: device) { _, basket in await basket.wait(for: 4) }.filter { !$0.failed }
+        let words = Set(good.map { "\($0.entry.rawValue) \($0.answers[0].outcome)" })
+        #expect(words.count == 2)
+        #expect(good.first { $0.entry == CatalogID(3) }?.answers[0].outcome == .words([3005, 3006]))
+        #expect(good.first { $0.entry == CatalogID(4) }?.answers[0].outcome == .words([4005, 4006]))
     }
 }
